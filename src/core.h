@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * core.h - all that the kernel glue may call of the C++ core.
+ *
+ * C and C++ read this. Values are `unsigned long`, so that both sides agree on
+ * types. Names: ub_* is the core, ubk_* the glue (kernel/services.h).
+ */
+#pragma once
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ubk_mm;		/* the glue's object for an address space */
+struct ub_space;	/* the core's: its translations and sites */
+
+/* The user's registers as the entry code saves them: struct pt_regs on x86-64. */
+struct ub_regs {
+	unsigned long r15, r14, r13, r12, bp, bx;
+	unsigned long r11, r10, r9, r8, ax, cx, dx, si, di;
+	unsigned long orig_ax, ip, cs, flags, sp, ss;
+};
+
+/* Counters of a thread; its own increments only, read by anybody. COUNTER(name). */
+#define UB_THREAD_COUNTERS(COUNTER)	\
+	COUNTER(syscalls)		\
+	COUNTER(chained)		\
+	COUNTER(entries)		\
+	COUNTER(exits)
+
+enum ub_thread_counter {
+#define COUNTER(name) UB_COUNT_##name,
+	UB_THREAD_COUNTERS(COUNTER)
+#undef COUNTER
+#define EXIT_REASON(name, key) UB_COUNT_exit_##key,
+#include "exit_reasons.inc"
+#undef EXIT_REASON
+	UB_THREAD_COUNTER_MAX	/* UB_COUNT_exit_syscall is kept at 0 and not shown */
+};
+
+/* Numbers of an address space; under the space's lock or atomic, read by anybody. */
+#define UB_SPACE_COUNTERS(GAUGE, COUNTER)	\
+	GAUGE(sites)				\
+	GAUGE(translations)			\
+	GAUGE(code_bytes)			\
+	COUNTER(translated)			\
+	COUNTER(rejected)			\
+	COUNTER(retired)			\
+	COUNTER(translate_usec)			\
+	COUNTER(rolled_back)
+
+struct ub_space_stat {
+#define FIELD(name) unsigned long name;
+	UB_SPACE_COUNTERS(FIELD, FIELD)
+#undef FIELD
+};
+
+/* The core's part of an enabled thread, embedded in the glue's. Zeroed by the glue when
+ * the thread is enabled; `space` set then, cleared when it is disabled or execs. Only
+ * the thread itself touches the rest. */
+struct ub_thread {
+	struct ub_space *space;
+	unsigned long count[UB_THREAD_COUNTER_MAX];
+	/* profiler */
+	unsigned long window_start_ns;	/* of the coarse window */
+	unsigned int window_syscalls;	/* in it so far */
+	unsigned int until_sample;	/* syscalls until the next one is sampled */
+	unsigned long gap_start_ip;	/* site whose gap is being timed, or 0 */
+	unsigned long gap_start_ns;
+	unsigned char intensive;	/* coarse verdict of the last full window */
+};
+
+/* Runtime-changeable settings; plain words, read without a lock, written by the glue after
+ * it has checked their range. */
+struct ub_settings {
+	unsigned int sample_interval;	/* of an intensive thread's syscalls one in so many is sampled; 1 … 65536 */
+	unsigned int coarse_window_us;	/* length of the window a thread's syscalls are counted over */
+	unsigned int coarse_rate;	/* syscalls per second above which a thread is intensive */
+	unsigned int short_gap_us;	/* a gap up to so long is short */
+	unsigned int hot_samples;	/* sampled short gaps that make a site hot */
+	unsigned int chain_max;		/* syscalls in one chain */
+	unsigned int chain_max_us;	/* time in one chain */
+};
+extern struct ub_settings ub_settings;
+
+/* What the core must know of the machine; filled by the glue before ub_core_init(). */
+struct ub_machine {
+	unsigned int poll_mask;		/* TIF_* bits (below 32) that end a run */
+	unsigned char mask_bit;		/* 47, with 5-level paging 56 */
+	unsigned char locked_accesses;	/* 0 where split-lock detection is on */
+	unsigned char avx;		/* AVX, AVX2, BMI and FMA usable */
+	unsigned char avx512;		/* AVX-512 F, BW, DQ, VL usable */
+};
+
+/**
+ * ub_core_init - make the core ready
+ * Context: may sleep. Return: 0, or a negative errno (-ENODEV: the CPU lacks BMI2).
+ */
+int ub_core_init(const struct ub_machine *machine);
+void ub_core_exit(void);	/* no space may be left */
+
+/**
+ * ub_space_create - the core's side of an address space
+ * Context: may sleep. Return: the space with no translations, or NULL (no memory).
+ */
+struct ub_space *ub_space_create(struct ubk_mm *mm);
+
+/**
+ * ub_space_invalidate - guest memory [start, end) changes or may have changed
+ * Every translation made from it is unpublished: no run that begins after this
+ * returns can enter it. The caller then waits for the runs under way.
+ * Context: atomic; any lock of the mm may be held. Return: how many were dropped.
+ */
+unsigned int ub_space_invalidate(struct ub_space *space, unsigned long start, unsigned long end);
+
+/**
+ * ub_space_destroy - drop a space and all it owns
+ * The caller guarantees that no thread has it any more, that ub_translate() is not
+ * running for it, and that a grace period has passed since both. Context: may sleep.
+ */
+void ub_space_destroy(struct ub_space *space);
+
+void ub_space_stat(const struct ub_space *space, struct ub_space_stat *stat);
+
+/**
+ * ub_after_syscall - the hook's door: a syscall of an enabled thread has returned
+ * @regs: its pt_regs with ax = the syscall's result. May be left as after a later
+ * syscall, or inside a gap with orig_ax = -1.
+ * Context: process context of the thread, preemptible, IRQs on, before exit work.
+ */
+void ub_after_syscall(struct ub_thread *thread, struct ub_regs *regs);
+
+/**
+ * ub_translate - make the translations that were asked for in a space
+ * Called from a kworker after ubk_request_translation(). Context: may sleep.
+ */
+void ub_translate(struct ub_space *space);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The contract: what every translation promises, in the terms its verifier checks
+ * (docs/contract.md has the clauses in words). Trusted. Knows no translator and
+ * no runtime; both are written against it.
+ *
+ * An image is a run of instructions at its final address, entered at its first
+ * byte (an endbr64) by runtime/enter.S with the frame of sfi/frame.h below it,
+ * and left only by `mov r9d, exit number; jmp leave`.
+ */
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/address.h"
+#include "sfi/frame.h"
+
+namespace ub::sfi {
+
+enum class ExitReason : uint8_t {
+#define EXIT_REASON(name, key) name,
+#include "exit_reasons.inc"
+#undef EXIT_REASON
+};
+
+/* What differs between machines; filled once at load. */
+struct Contract {
+	KernelAddr leave;		/* where exit stubs jump: ub_leave in runtime/enter.S */
+	uint32_t poll_mask = 0;		/* the work flags a poll tests, an imm32 of `test r9d` */
+	uint8_t mask_bit = 47;		/* the address bit a mask clears: 47, with LA57 56 */
+	bool locked_accesses = true;	/* false where a kernel-mode split lock is fatal */
+	bool avx = false;		/* AVX, AVX2 and FMA state is enabled */
+	bool avx512 = false;		/* AVX-512 F, BW, DQ, VL are there and enabled */
+};
+
+/* Holes of every Linux address space around the user half (x86-64 mm.rst): the last
+ * 2 MiB, and far more than 2 GiB at the start of the kernel half, are never mapped.
+ * So a masked base plus a displacement in [-kHoleBelow + size, kHoleAbove) is safe. */
+inline constexpr int64_t kHoleBelow = int64_t(2) << 20;
+inline constexpr int64_t kHoleAbove = int64_t(2) << 30;
+
+/* How far constant steps may carry the user's rsp (r11) from a masked value or an
+ * access through it before it must be masked again. Speculation past a faulting
+ * access adds at most a reorder buffer of pushes to it, which the hole holds too. */
+inline constexpr int64_t kStackDrift = int64_t(1) << 20;
+
+inline constexpr uint32_t kImageMaxBytes = 256 * 1024;
+inline constexpr uint32_t kMaxExits = 16 * 1024;
+
+/* One way out. State is precise: all user registers are as before the instruction
+ * at `ip` (a user address in the user half). */
+struct Exit {
+	UserAddr ip;		/* where the thread goes on; for kSyscall: behind the syscall instruction */
+	UserAddr from;		/* the branch that missed (kCold, kTarget); else ip */
+	UserAddr to;		/* its target where it is static (kCold); kTarget has it in UB_FRAME_TARGET */
+	ExitReason reason = ExitReason::kInstruction;
+};
+
+/* If the instruction at offset `instruction` raises any exception, the thread goes on
+ * at offset `stub`, an exit stub. */
+struct FaultEntry {
+	uint32_t instruction = 0;
+	uint32_t stub = 0;
+};
+
+/* Emitted, not yet trusted. `bytes` are read at `address` through the executable mapping. */
+struct Image {
+	KernelAddr address;
+	std::span<const uint8_t> bytes;
+	std::span<const FaultEntry> faults;	/* ascending by instruction */
+	std::span<const Exit> exits;		/* an exit's number is its index */
+};
+
+} // namespace ub::sfi

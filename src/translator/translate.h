@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * discover → analyze → sanitize → emit → verify → publish
+ *
+ * translate() is the translator's table of contents and its only door. It turns
+ * the guest code after one syscall into a verified image; publishing is not its
+ * business. Untrusted: whatever it makes, sfi::verify() has the last word.
+ */
+#pragma once
+
+#include <span>
+
+#include "base/address.h"
+#include "base/arena.h"
+#include "base/result.h"
+#include "sfi/contract.h"
+#include "sfi/verify.h"
+
+struct ubk_mm;
+
+namespace ub::translator {
+
+/* A branch that was seen taken: a direct call, an indirect branch or a return that an
+ * earlier translation had no code for. */
+struct Observation {
+	UserAddr from;
+	UserAddr to;
+};
+
+/* A run of guest bytes the translation was made from, page-granular at most. */
+struct Extent {
+	UserAddr start;
+	UserAddr end;
+};
+
+struct Budget {
+	uint32_t instructions = 6000;	/* guest instructions, inlined calls counted each time */
+	uint32_t eager_instructions = 600; /* of these, reached through calls not yet seen taken */
+	uint32_t call_depth = 24;	/* frames inlined into each other */
+	uint32_t targets = 8;		/* learned targets compared at one branch */
+};
+
+struct Request {
+	struct ubk_mm *mm = nullptr;	/* whose code: passed on to ubk_guest_read() */
+	UserAddr start;			/* the gap's first instruction */
+	std::span<const Observation> learned;
+	Budget budget;
+};
+
+/* Executable address space reserved for the image; written through ubk_code_write(). */
+struct Reservation {
+	KernelAddr address;
+	uint32_t bytes = 0;
+};
+
+struct Translated {
+	sfi::VerifiedImage verified;
+	std::span<const Extent> sources;	/* in the arena; ascending, disjoint */
+	uint32_t guest_instructions;
+};
+
+/* Takes the dump, a line at a time: `guest | decision | emitted`. */
+class DumpSink {
+public:
+	virtual void line(const char *text) = 0;
+};
+
+/**
+ * translate - translate the gap that begins at request.start
+ * @request: what to translate and what was learned of it
+ * @code: where the image will lie
+ * @contract: of this machine
+ * @arena: all memory of the attempt, kArenaBytes is enough for the default budget
+ * @dump: gets the three-column dump if not null
+ * @refusal: filled when the verifier refuses, if not null
+ *
+ * Context: may sleep, process context of a kworker; takes no lock of ours.
+ * Return: the verified image with its sources; kGuestMemory, kNothingGained,
+ * kTooBig, kNoMemory, kRejected.
+ */
+Result<Translated> translate(const Request &request, const Reservation &code, const sfi::Contract &contract,
+			     Arena &arena, DumpSink *dump = nullptr, sfi::Refusal *refusal = nullptr);
+
+inline constexpr size_t kArenaBytes = size_t(12) << 20;
+
+} // namespace ub::translator
