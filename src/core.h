@@ -68,6 +68,8 @@ struct ub_thread {
 	unsigned long gap_start_ip;	/* site whose gap is being timed, or 0 */
 	unsigned long gap_start_ns;
 	unsigned char intensive;	/* coarse verdict of the last full window */
+	/* runtime */
+	unsigned char fpu;		/* the last translation run used vector registers */
 };
 
 /* Runtime-changeable settings; plain words, read without a lock, written by the glue after
@@ -129,6 +131,13 @@ void ub_space_stat(const struct ub_space *space, struct ub_space_stat *stat);
  * Context: process context of the thread, preemptible, IRQs on, before exit work.
  */
 void ub_after_syscall(struct ub_thread *thread, struct ub_regs *regs);
+
+/**
+ * ub_before_syscall - a syscall of an enabled thread begins while a gap is being timed
+ * The hook calls it only when thread->gap_start_ip is not 0, before the original.
+ * Context: process context of the thread. Timing only: changes nothing but @thread and sites.
+ */
+void ub_before_syscall(struct ub_thread *thread);
 
 /**
  * ub_translate - make the translations that were asked for in a space

@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/arena.h"
+#include "base/observation.h"
 #include "base/result.h"
 #include "sfi/contract.h"
 #include "sfi/verify.h"
@@ -19,13 +20,6 @@
 struct ubk_mm;
 
 namespace ub::translator {
-
-/* A branch that was seen taken: a direct call, an indirect branch or a return that an
- * earlier translation had no code for. */
-struct Observation {
-	UserAddr from;
-	UserAddr to;
-};
 
 /* A run of guest bytes the translation was made from, page-granular at most. */
 struct Extent {

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * enter.S - into an image and out of it. Trusted.
+ *
+ * ub_enter builds the frame of sfi/frame.h on the kernel stack, loads the user's
+ * registers and arithmetic flags, opens user memory (SMAP) and jumps to the image.
+ * Exit stubs jump to ub_leave with the exit's number in r9d: it stores the user's
+ * registers and flags, closes user memory, clears what the user left in registers
+ * that the C ABI does not restore, and returns the number from ub_enter.
+ *
+ * The same file is assembled for user space, where tests run images in process.
+ */
+#include "runtime/run.h"
+
+#ifdef __KERNEL__
+#include <linux/linkage.h>
+#include <linux/objtool.h>
+#include <asm/asm.h>
+#include <asm/nospec-branch.h>
+#include <asm/smap.h>
+#include <asm/unwind_hints.h>
+#ifdef UNWIND_HINT_UNDEFINED
+#define UB_NO_UNWIND UNWIND_HINT_UNDEFINED
+#else
+#define UB_NO_UNWIND UNWIND_HINT_EMPTY
+#endif
+#else
+#define SYM_CODE_START(name) .globl name; .type name, @function; name:
+#define SYM_CODE_END(name) .size name, . - name
+#define SYM_INNER_LABEL(name, linkage) .globl name; name:
+#define UB_NO_UNWIND
+#define ASM_STAC
+#define ASM_CLAC
+#define RET ret
+.macro JMP_NOSPEC reg:req
+	jmp	*%\reg
+.endm
+#endif
+
+/* struct ub_regs */
+#define R15	0
+#define R14	8
+#define R13	16
+#define R12	24
+#define RBP	32
+#define RBX	40
+#define R11	48
+#define R10	56
+#define R9	64
+#define R8	72
+#define RAX	80
+#define RCX	88
+#define RDX	96
+#define RSI	104
+#define RDI	112
+#define FLAGS	144
+#define RSP	152
+
+/* CF PF AF ZF SF DF OF: the flags a user may have while an image runs. */
+#define USER_FLAGS	0xcd5
+/* Interrupts stay on; bit 1 is always set. */
+#define KERNEL_FLAGS	0x202
+
+	.text
+
+/* unsigned int ub_enter(struct ub_regs *regs, unsigned long code, struct ub_run *run) */
+	.p2align 4
+SYM_CODE_START(ub_enter)
+	UB_NO_UNWIND
+	push	%rbp
+	push	%rbx
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	push	%rdx
+
+	/* The frame, from its top down. */
+	push	%rdi			/* UB_FRAME_REGS */
+	push	UB_RUN_WORK(%rdx)	/* UB_FRAME_WORK */
+	push	UB_RUN_MASK(%rdx)	/* UB_FRAME_MASK */
+	push	UB_RUN_FSBASE(%rdx)	/* UB_FRAME_FSBASE */
+	push	$0			/* UB_FRAME_TARGET */
+	push	$0			/* UB_FRAME_SPILL1 */
+	push	$0			/* UB_FRAME_SPILL0 */
+	push	R11(%rdi)		/* UB_FRAME_R11 */
+	push	R10(%rdi)		/* UB_FRAME_R10 */
+	push	R9(%rdi)		/* UB_FRAME_R9 */
+	.if UB_FRAME_REGS != 72 || UB_FRAME_WORK != 64 || UB_FRAME_MASK != 56 || UB_FRAME_FSBASE != 48
+	.error "the frame is not the one pushed here"
+	.endif
+	.if UB_FRAME_TARGET != 40 || UB_FRAME_SPILL1 != 32 || UB_FRAME_SPILL0 != 24
+	.error "the frame is not the one pushed here"
+	.endif
+	.if UB_FRAME_R11 != 16 || UB_FRAME_R10 != 8 || UB_FRAME_R9 != 0 || UB_FRAME_SIZE != 80
+	.error "the frame is not the one pushed here"
+	.endif
+
+	mov	%rsi, %r9
+	mov	FLAGS(%rdi), %eax
+	and	$USER_FLAGS, %eax
+	or	$KERNEL_FLAGS, %eax
+	push	%rax
+	popfq
+	ASM_STAC
+
+	mov	UB_FRAME_MASK(%rsp), %r10
+	mov	RSP(%rdi), %r11
+	mov	R15(%rdi), %r15
+	mov	R14(%rdi), %r14
+	mov	R13(%rdi), %r13
+	mov	R12(%rdi), %r12
+	mov	RBP(%rdi), %rbp
+	mov	RBX(%rdi), %rbx
+	mov	R8(%rdi), %r8
+	mov	RAX(%rdi), %rax
+	mov	RCX(%rdi), %rcx
+	mov	RDX(%rdi), %rdx
+	mov	RSI(%rdi), %rsi
+	mov	RDI(%rdi), %rdi
+	JMP_NOSPEC r9
+
+SYM_INNER_LABEL(ub_leave, SYM_L_GLOBAL)
+	UB_NO_UNWIND
+	mov	UB_FRAME_REGS(%rsp), %r10
+	mov	%r15, R15(%r10)
+	mov	%r14, R14(%r10)
+	mov	%r13, R13(%r10)
+	mov	%r12, R12(%r10)
+	mov	%rbp, RBP(%r10)
+	mov	%rbx, RBX(%r10)
+	mov	%r8, R8(%r10)
+	mov	%rax, RAX(%r10)
+	mov	%rcx, RCX(%r10)
+	mov	%rdx, RDX(%r10)
+	mov	%rsi, RSI(%r10)
+	mov	%rdi, RDI(%r10)
+	mov	%r11, RSP(%r10)
+	pushfq
+	pop	%rax
+	cld
+	ASM_CLAC
+	pop	R9(%r10)
+	pop	R10(%r10)
+	pop	R11(%r10)
+	and	$USER_FLAGS, %eax
+	mov	FLAGS(%r10), %rcx
+	and	$~USER_FLAGS, %rcx
+	or	%rax, %rcx
+	mov	%rcx, FLAGS(%r10)
+
+	/* rsp is at UB_FRAME_SPILL0 */
+	mov	(UB_FRAME_TARGET - UB_FRAME_SPILL0)(%rsp), %rcx
+	add	$(UB_FRAME_SIZE - UB_FRAME_SPILL0), %rsp
+	pop	%rdx
+	mov	%rcx, UB_RUN_TARGET(%rdx)
+	mov	%r9d, %eax
+
+	/* No user value goes on into C in a register: the callee-saved ones are restored. */
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	xor	%esi, %esi
+	xor	%edi, %edi
+	xor	%r8d, %r8d
+	xor	%r9d, %r9d
+	xor	%r10d, %r10d
+	xor	%r11d, %r11d
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	RET
+SYM_CODE_END(ub_enter)
+
+#ifndef __KERNEL__
+	.section .note.GNU-stack, "", @progbits
+#endif
