@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The guest: memory at chosen addresses for guest code, its data and its stack, and
+ * the CPU running that code natively until it ends. It ends at a syscall (the code
+ * that runs has a trap in its place; the translator reads the real bytes) or at the
+ * first exception. The other side, the same code as an image, is differential.h.
+ */
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core.h"
+
+namespace host {
+
+/* All a program can see of the CPU. */
+struct State {
+	ub_regs regs{};
+	alignas(64) unsigned char vectors[4096]{};	/* an XSAVE area */
+
+	State();
+	/* Register by its number in instructions: rax rcx rdx rbx rsp rbp rsi rdi r8 … r15. */
+	unsigned long &gpr(unsigned int number);
+	const unsigned long &gpr(unsigned int number) const;
+};
+
+extern const char *const kRegisterNames[16];
+inline constexpr unsigned long kArithmeticFlags = 0x8d5;	/* CF PF AF ZF SF OF */
+inline constexpr unsigned long kUserFlags = 0xcd5;		/* and DF */
+
+enum class Stop {
+	kSyscall,	/* ip is behind the syscall instruction */
+	kException,	/* ip is the instruction that raised it */
+	kRunaway,	/* stopped by the watchdog */
+};
+
+struct Ended {
+	Stop stop = Stop::kRunaway;
+	int signal = 0, code = 0;
+	uint64_t address = 0;	/* si_addr */
+	State state;
+};
+
+/* Runs from state.regs.ip on the CPU until the code ends. */
+Ended run_natively(const State &state);
+
+/* Exits of an image that no exit stub made; see run_image(). */
+inline constexpr unsigned int kNoFaultEntry = ~0u;
+
+/**
+ * run_image - run a published image once, vector registers included
+ * @state: as for ub_enter(); ip is not touched
+ * @target: where a missed indirect branch wanted to go
+ * Return: the exit's number, or kNoFaultEntry when an instruction without a fault
+ * entry raised an exception (a broken promise; the state is what it was there).
+ */
+unsigned int run_image(State &state, uint64_t code, uint64_t *target);
+
+/* Vector registers (zmm, k, MXCSR) equal? On the first difference `what` names it. */
+bool vectors_equal(const State &a, const State &b, std::string *what);
+
+/* Memory of a guest around `base`:
+ *   base             code, 64 KiB, r-x
+ *   base + 1 MiB     data, 32 KiB rw, then a read-only page; nothing mapped around
+ *   base + 2 MiB     stack, 32 KiB rw, grows down from stack_top(); nothing mapped around */
+class Guest {
+public:
+	static constexpr size_t kCodeBytes = 64 << 10, kDataBytes = 32 << 10, kStackBytes = 32 << 10;
+
+	explicit Guest(uint64_t base);
+	~Guest();
+	Guest(const Guest &) = delete;
+	Guest &operator=(const Guest &) = delete;
+
+	uint64_t code() const { return base_; }
+	uint64_t data() const { return base_ + (1 << 20); }
+	uint64_t read_only() const { return data() + kDataBytes; }
+	uint64_t unmapped() const { return read_only() + 4096; }
+	uint64_t stack() const { return base_ + (2 << 20); }
+	uint64_t stack_top() const { return stack() + kStackBytes; }
+
+	/* Replaces the code; `syscalls` are the offsets of its syscall instructions. */
+	void set_code(std::span<const uint8_t> bytes, std::span<const uint32_t> syscalls);
+	std::span<const uint8_t> code_bytes() const { return {as_read_.data(), code_length_}; }
+	/* Fills data and stack from a seed: the same seed, the same bytes. */
+	void fill(uint64_t seed);
+	/* Data and stack together. */
+	std::vector<uint8_t> snapshot() const;
+	void restore(const std::vector<uint8_t> &snapshot);
+	/* Offset of the first byte that differs from the snapshot as an address, or 0. */
+	uint64_t first_difference(const std::vector<uint8_t> &snapshot) const;
+
+private:
+	uint64_t base_;
+	int file_;
+	uint8_t *writable_;			/* the code, as it runs */
+	std::vector<uint8_t> as_read_;		/* the code, as it is translated */
+	size_t code_length_ = 0;
+};
+
+/* A small generator with the same numbers everywhere. */
+class Random {
+public:
+	explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15 + 0x1234567) {}
+	uint64_t next();
+	uint64_t below(uint64_t bound) { return next() % bound; }
+	bool chance(unsigned int one_in) { return below(one_in) == 0; }
+	/* Random bits, or one of the values at which arithmetic changes its mind. */
+	uint64_t interesting();
+
+private:
+	uint64_t state_;
+};
+
+} // namespace host

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The core as an ordinary user-space library, and the tests that run it.
+#
+#   make -f tests/host/host.mk [SANITIZE=1] lib|tests|fuzz|check|differential|clean
+#
+# From the project's root. SANITIZE=1 builds everything with ASan and UBSan beside
+# the plain build. sources.list, which the module's Kbuild reads too, names the core's
+# files; they get the kernel's language flags here as well, so that what only works
+# in user space fails on the host first.
+
+ifdef SANITIZE
+OUT := build/host-asan
+sanitizers := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else
+OUT := build/host
+sanitizers :=
+frame_limit := -Wframe-larger-than=1536
+endif
+
+CC  ?= gcc
+CXX ?= g++
+
+core_sources  := $(shell sed -e 's/[ \t]*\#.*//' -e '/^$$/d' sources.list 2>/dev/null)
+case_sources  := $(sort $(wildcard kunit/cases_*.cc))
+zydis_sources := $(addprefix third_party/zydis/src/,Decoder.c DecoderData.c SharedData.c Register.c)
+host_sources  := $(addprefix tests/host/,services.cc code_memory.cc)
+test_sources  := $(sort $(filter-out tests/host/fuzz.cc $(host_sources),$(wildcard tests/host/*.cc)))
+asm_sources   := src/runtime/enter.S tests/host/native.S
+
+# Every instance of every instruction form, as assembly: see instructions.py.
+generated := $(OUT)/instructions.S
+
+zydis_flags := -Ithird_party/zydis/include -Ithird_party/zydis/src -Ithird_party/zycore/include \
+	-DZYAN_NO_LIBC -DZYCORE_STATIC_BUILD -DZYDIS_STATIC_BUILD -DZYDIS_DISABLE_ENCODER \
+	-DZYDIS_DISABLE_FORMATTER -DZYDIS_DISABLE_SEGMENT -DZYDIS_DISABLE_KNC -DZYAN_CUSTOM_LIBC \
+	-DZYAN_MEMSET=__builtin_memset -DZYAN_MEMCPY=__builtin_memcpy
+base_flags := -O2 -g -funsigned-char -MMD -MP $(sanitizers)
+warnings   := -Wall -Wextra -Werror
+cxx_flags  := -std=gnu++20 $(base_flags) $(warnings) -Isrc -Ikunit
+core_flags := $(cxx_flags) $(zydis_flags) -ffreestanding -fno-exceptions -fno-rtti \
+	-fno-threadsafe-statics -fno-use-cxa-atexit -D__builtin_abort=__builtin_trap \
+	$(if $(SANITIZE),,-mgeneral-regs-only) $(frame_limit)
+test_flags := $(cxx_flags) $(zydis_flags) -I$(OUT) -DUB_SOURCE_ROOT='"$(CURDIR)"'
+
+object = $(patsubst %,$(OUT)/%.o,$(1))
+core_objects := $(call object,$(core_sources) src/runtime/enter.S)
+lib_objects  := $(core_objects) $(call object,$(zydis_sources))
+host_objects := $(call object,$(host_sources))
+test_objects := $(call object,$(test_sources) $(case_sources) tests/host/native.S) \
+	$(OUT)/instructions.S.o $(OUT)/functions.o
+objects := $(lib_objects) $(host_objects) $(test_objects) $(OUT)/tests/host/fuzz.cc.o
+
+.PHONY: lib tests fuzz check differential clean
+.DELETE_ON_ERROR:
+tests: $(OUT)/ub_tests
+lib: $(OUT)/libub.a
+fuzz: $(OUT)/ub_fuzz
+
+$(OUT)/libub.a: $(lib_objects)
+	@echo "  AR      $@"
+	@rm -f $@ && ar rcs $@ $^
+
+$(OUT)/ub_tests: $(test_objects) $(host_objects) $(OUT)/libub.a
+	@echo "  LD      $@"
+	@$(CXX) $(sanitizers) -o $@ $^ -lgtest -lpthread
+
+$(OUT)/ub_fuzz: $(OUT)/tests/host/fuzz.cc.o $(host_objects) $(OUT)/libub.a
+	@echo "  LD      $@"
+	@$(CXX) $(sanitizers) -o $@ $^
+
+$(call object,$(core_sources) $(case_sources)): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	@echo "  CXX     $<"
+	@$(CXX) $(core_flags) -c -o $@ $<
+
+$(call object,$(test_sources) $(host_sources) tests/host/fuzz.cc): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	@echo "  CXX     $<"
+	@$(CXX) $(test_flags) -c -o $@ $<
+
+$(call object,$(zydis_sources)): $(OUT)/%.c.o: %.c $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(base_flags) $(zydis_flags) -c -o $@ $<
+
+$(call object,$(asm_sources)): $(OUT)/%.S.o: %.S $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	@echo "  AS      $<"
+	@$(CC) -g -MMD -MP -Isrc -c -o $@ $<
+
+$(OUT)/instructions.S: tests/host/instructions.py $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	@echo "  GEN     $@"
+	@python3 $< >$@
+
+$(OUT)/instructions.S.o: $(OUT)/instructions.S
+	@echo "  AS      $<"
+	@$(CC) -g -c -o $@ $<
+
+# Guest functions as compilers make them: never instrumented, plain -O2.
+$(OUT)/functions.o: tests/host/functions.c $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) -std=gnu11 -O2 -g -MMD -MP $(warnings) -fno-stack-protector -fcf-protection=full \
+		-fno-tree-vectorize -mgeneral-regs-only -c -o $@ $<
+
+# The bounds: CASES a kind of case, or the environment's.
+check: tests
+	@$(OUT)/ub_tests --gtest_brief=1 --gtest_output=json:$(OUT)/ub_tests.json
+
+differential: tests
+	@$(OUT)/ub_tests --gtest_brief=1 --gtest_filter='Differential*:Instructions*:Programs*:Functions*' \
+		--gtest_output=json:$(OUT)/differential.json
+
+clean:
+	rm -rf $(OUT)
+
+-include $(objects:.o=.d)
