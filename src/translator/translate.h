@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/arena.h"
+#include "base/extent.h"
 #include "base/observation.h"
 #include "base/result.h"
 #include "sfi/contract.h"
@@ -20,12 +21,6 @@
 struct ubk_mm;
 
 namespace ub::translator {
-
-/* A run of guest bytes the translation was made from, page-granular at most. */
-struct Extent {
-	UserAddr start;
-	UserAddr end;
-};
 
 struct Budget {
 	uint32_t instructions = 6000;	/* guest instructions, inlined calls counted each time */
@@ -49,7 +44,7 @@ struct Reservation {
 
 struct Translated {
 	sfi::VerifiedImage verified;
-	std::span<const Extent> sources;	/* in the arena; ascending, disjoint */
+	std::span<const Extent> sources;	/* what it was made from: in the arena; ascending, disjoint */
 	uint32_t guest_instructions;
 };
 

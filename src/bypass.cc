@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * bypass.cc - the hall: the one place where profiler, translator and runtime meet.
+ *
+ *   a syscall returned     run the chain; learn from its end; sample what follows
+ *   a gap was timed        its site may become hot: ask for a translation
+ *   translations are due   translate and publish, or remember why not
+ *   guest memory changes   unpublish what was made from it
+ *
+ * core.h documents the doors; each is one function below.
+ */
+#include <new>
+
+#include "kernel/services.h"
+#include "profiler/profiler.h"
+#include "runtime/chain.h"
+#include "runtime/publish.h"
+#include "runtime/run.h"
+#include "space.h"
+#include "translator/translate.h"
+
+struct ub_settings ub_settings = {
+	.sample_interval = 8,
+	.coarse_window_us = 2000,
+	.coarse_rate = 5000,
+	.short_gap_us = 50,
+	.hot_samples = 8,
+	.chain_max = 4096,
+	.chain_max_us = 10000,
+};
+
+namespace ub {
+namespace {
+
+using profiler::Site;
+using profiler::Stage;
+using runtime::Translation;
+
+/* Translations of one site in its life, and from which on they are spaced out. */
+constexpr uint32_t kMaxRounds = 400;
+constexpr uint32_t kFreeRounds = 64;
+constexpr uint64_t kBackoffNs = 1000000;
+
+/* A site whose translations leave inside the gap this often, and mostly, is put back. */
+constexpr uint32_t kFutileMin = 512;
+
+constexpr uint32_t kMaxTranslations = 1024;	/* of one space */
+
+sfi::Contract g_contract;
+
+class SpaceLock {
+public:
+	explicit SpaceLock(ub_space &space) : lock_(&space.lock) { ubk_lock(lock_); }
+	~SpaceLock() { ubk_unlock(lock_); }
+	SpaceLock(const SpaceLock &) = delete;
+	SpaceLock &operator=(const SpaceLock &) = delete;
+
+private:
+	struct ubk_lock *lock_;
+};
+
+/* Memory for translation attempts: one is kept between them, since they come in bursts. */
+class Attempt {
+public:
+	Attempt()
+	{
+		memory_ = __atomic_exchange_n(&kept_, nullptr, __ATOMIC_ACQ_REL);
+		if (!memory_)
+			memory_ = ubk_alloc(translator::kArenaBytes);
+	}
+	~Attempt() { ubk_free(__atomic_exchange_n(&kept_, memory_, __ATOMIC_ACQ_REL)); }
+	Attempt(const Attempt &) = delete;
+	Attempt &operator=(const Attempt &) = delete;
+
+	explicit operator bool() const { return memory_; }
+	void *memory() const { return memory_; }
+	static void drop_kept() { ubk_free(__atomic_exchange_n(&kept_, nullptr, __ATOMIC_ACQ_REL)); }
+
+private:
+	static inline constinit void *kept_ = nullptr;
+	void *memory_;
+};
+
+/* The site of a gap start, made if need be. Null: no memory, or too many. May sleep. */
+Site *site_at(ub_space &space, UserAddr start)
+{
+	Site *site = space.sites.find(start);
+	if (site)
+		return site;
+
+	void *memory = ubk_alloc(sizeof(Site));
+	if (!memory)
+		return nullptr;
+	{
+		SpaceLock lock(space);
+		site = space.sites.find(start);
+		if (!site && space.sites.size() < profiler::kMaxSites) {
+			site = new (memory) Site;
+			memory = nullptr;
+			site->start = start;
+			space.sites.insert(*site);
+		}
+	}
+	ubk_free(memory);
+	return site;
+}
+
+/* Under the space's lock. */
+void want(ub_space &space, Site &site, uint64_t now_ns)
+{
+	if (site.stage == Stage::kDeclined || site.rounds >= kMaxRounds || now_ns < site.retry_at_ns)
+		return;
+	site.wanted = true;
+	ubk_request_translation(space.mm);
+}
+
+/* Unpublishes a site's translation. Under the space's lock; the result is to be retired. */
+Translation *unpublish(ub_space &space, const Site &site)
+{
+	Translation *gone = space.cache.remove(site.start);
+
+	if (gone) {
+		space.stat.translations--;
+		space.stat.retired++;
+		space.stat.code_bytes -= gone->code_bytes;
+	}
+	return gone;
+}
+
+/* A run left inside its gap. What it missed is learned; what leads nowhere is put back. */
+void learn_from(ub_space &space, const runtime::Chain &chain)
+{
+	Site &site = *chain.site;
+	Observation *memory = nullptr;
+	Translation *gone = nullptr;
+
+	if (chain.missed.from.value && !site.learned)
+		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * profiler::kMaxObservations));
+
+	uint64_t now_ns = ubk_now_ns();
+	{
+		SpaceLock lock(space);
+		if (!site.learned) {
+			site.learned = memory;
+			memory = nullptr;
+		}
+		if (chain.missed.from.value && site.learned &&
+		    (profiler::learn(site, chain.missed) || site.pending)) {
+			site.pending = true;
+			want(space, site, now_ns);
+		} else if (chain.reason != sfi::ExitReason::kPoll && ++site.futile >= kFutileMin) {
+			if (site.stage == Stage::kTranslated && site.futile / 4 > site.reached) {
+				site.stage = Stage::kDeclined;
+				space.stat.rolled_back++;
+				gone = unpublish(space, site);
+			}
+			site.futile /= 2;
+			site.reached /= 2;
+		}
+	}
+	ubk_free(memory);
+	runtime::retire(gone);
+}
+
+/* Why a site has no translation: whether to try again. Under the space's lock. */
+void failed(ub_space &space, Site &site, Fault fault)
+{
+	switch (fault) {
+	case Fault::kNothingGained:
+	case Fault::kGuestMemory:
+	case Fault::kTooBig:
+		site.stage = Stage::kDeclined;
+		return;
+	case Fault::kRejected:
+		space.stat.rejected++;
+		site.stage = Stage::kDeclined;
+		return;
+	case Fault::kStale:
+		want(space, site, ubk_now_ns());
+		return;
+	case Fault::kNoMemory:
+	case Fault::kNoCodeSpace:
+	case Fault::kDuplicate:
+	case Fault::kTooMany:
+	case Fault::kOff:
+		if (site.stage == Stage::kHot)
+			site.stage = Stage::kWatched;
+		site.short_gaps = 0;
+		return;
+	}
+}
+
+/* Makes a finished translation visible. Return: the one it replaced, or null, to be retired. */
+Result<Translation *> publish(ub_space &space, Site &site, Translation &translation, uint64_t since)
+{
+	SpaceLock lock(space);
+
+	for (const Extent &source : translation.sources)
+		if (space.journal.changed(since, source))
+			return Fault::kStale;
+	if (site.stage == Stage::kDeclined)
+		return Fault::kOff;
+	if (space.cache.size() >= kMaxTranslations && !space.cache.find(site.start))
+		return Fault::kTooMany;
+
+	Translation *replaced = unpublish(space, site);
+	space.cache.insert(translation);
+	space.stat.translations++;
+	space.stat.translated++;
+	space.stat.code_bytes += translation.code_bytes;
+	site.stage = Stage::kTranslated;
+	return replaced;
+}
+
+Result<Translation *> translate_site(ub_space &space, Site &site, Arena &arena, uint64_t since)
+{
+	translator::Request request{space.mm, site.start, site.observations(), {}};
+	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
+
+	if (!code.address.value)
+		return Fault::kNoCodeSpace;
+	auto made = translator::translate(request, code, g_contract, arena);
+	if (!made) {
+		ubk_trace_translate(site.start.value, 0, 0, key(made.fault()));
+		ubk_code_release(code.address.value, code.bytes);
+		return made.fault();
+	}
+	uint32_t bytes = uint32_t(made->verified.image().bytes.size());
+	ubk_trace_translate(site.start.value, made->guest_instructions, bytes, "ok");
+	ubk_code_trim(code.address.value, code.bytes, bytes);
+
+	auto translation = runtime::make_translation(site.start, made->verified, made->sources, site);
+	if (!translation) {
+		ubk_code_release(code.address.value, bytes);
+		return translation.fault();
+	}
+	auto replaced = publish(space, site, **translation, since);
+	if (!replaced) {
+		runtime::retire(*translation);
+		return replaced.fault();
+	}
+	runtime::retire(*replaced);
+	return *translation;
+}
+
+} // namespace
+} // namespace ub
+
+using namespace ub;
+
+extern "C" int ub_core_init(const ub_machine *machine)
+{
+	runtime::set_mask_bit(machine->mask_bit);
+	g_contract.leave = KernelAddr(uintptr_t(ub_leave));
+	g_contract.poll_mask = machine->poll_mask;
+	g_contract.mask_bit = machine->mask_bit;
+	g_contract.locked_accesses = machine->locked_accesses;
+	g_contract.avx = machine->avx;
+	g_contract.avx512 = machine->avx512;
+	return 0;
+}
+
+extern "C" void ub_core_exit(void)
+{
+	Attempt::drop_kept();
+}
+
+extern "C" ub_space *ub_space_create(ubk_mm *mm)
+{
+	void *memory = ubk_alloc(sizeof(ub_space));
+	if (!memory)
+		return nullptr;
+
+	auto *space = new (memory) ub_space;
+	space->mm = mm;
+	ubk_lock_init(&space->lock);
+	return space;
+}
+
+extern "C" void ub_space_destroy(ub_space *space)
+{
+	ub_space_invalidate(space, 0, ~0ul);
+	while (Site *site = space->sites.remove_any()) {
+		ubk_free(site->learned);
+		ubk_free(site);
+	}
+	ubk_free(space);
+}
+
+extern "C" unsigned int ub_space_invalidate(ub_space *space, unsigned long start, unsigned long end)
+{
+	Translation *gone;
+	{
+		SpaceLock lock(*space);
+		space->journal.record(UserAddr(start), UserAddr(end));
+		gone = space->cache.remove_from(UserAddr(start), UserAddr(end));
+		for (Translation *each = gone; each; each = each->retired_next) {
+			space->stat.translations--;
+			space->stat.retired++;
+			space->stat.code_bytes -= each->code_bytes;
+			/* Mapped again, it may become hot again. */
+			each->site->stage = Stage::kWatched;
+			each->site->short_gaps = 0;
+			each->site->learned_count = 0;
+		}
+	}
+	return runtime::retire(gone);
+}
+
+extern "C" void ub_space_stat(const ub_space *space, struct ub_space_stat *stat)
+{
+	*stat = space->stat;
+	stat->sites = space->sites.size();
+}
+
+extern "C" void ub_before_syscall(ub_thread *thread)
+{
+	ub_space &space = *thread->space;
+	UserAddr start(thread->gap_start_ip);
+	uint64_t gap_ns = profiler::gap_ends(*thread);
+	Site *site = site_at(space, start);
+
+	if (!site)
+		return;
+	SpaceLock lock(space);
+	if (profiler::judge(*site, gap_ns)) {
+		ubk_trace_site_hot(start.value, gap_ns);
+		want(space, *site, ubk_now_ns());
+	}
+}
+
+extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
+{
+	ub_space &space = *thread->space;
+
+	if (space.cache.may_have(UserAddr(regs->ip)) && ubk_may_enter(regs)) {
+		runtime::Chain chain = runtime::run_chain(space.cache, *thread, *regs);
+
+		if (chain.end == runtime::ChainEnd::kExit)
+			learn_from(space, chain);
+		if (chain.end != runtime::ChainEnd::kGap && chain.end != runtime::ChainEnd::kCall)
+			return;
+	}
+	if (profiler::sample(*thread))
+		profiler::gap_begins(*thread, UserAddr(regs->ip));
+}
+
+extern "C" void ub_translate(ub_space *space)
+{
+	Attempt attempt;
+	if (!attempt)
+		return;
+	for (;;) {
+		Site *site;
+		uint64_t since;
+		{
+			SpaceLock lock(*space);
+			site = space->sites.take_wanted();
+			since = space->journal.now();
+			if (site)
+				site->pending = false;
+		}
+		if (!site)
+			return;
+
+		uint64_t begin_ns = ubk_now_ns();
+		Arena arena(attempt.memory(), translator::kArenaBytes);
+		auto done = translate_site(*space, *site, arena, since);
+
+		SpaceLock lock(*space);
+		uint64_t end_ns = ubk_now_ns();
+		space->stat.translate_usec += (end_ns - begin_ns) / 1000;
+		if (++site->rounds > kFreeRounds)
+			site->retry_at_ns = end_ns + kBackoffNs * (site->rounds - kFreeRounds);
+		if (!done)
+			failed(*space, *site, done.fault());
+	}
+}

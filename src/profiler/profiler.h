@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The profiler: which sites are worth a translation. Three sieves, each cheap where
+ * most threads stop (Userspace Bypass, OSDI '23, section 4):
+ *   sampling  one syscall in about `sample_interval` of a thread is looked at
+ *   coarse    the thread makes more than `coarse_rate` syscalls a second
+ *   fine      the gap after a sampled syscall is short, `hot_samples` times
+ * It nominates; whether a translation pays is measured where it runs.
+ *
+ * Times are those of ubk_now_ns(). Only the thread itself calls these on its ub_thread.
+ */
+#pragma once
+
+#include "core.h"
+#include "profiler/site.h"
+
+namespace ub::profiler {
+
+/* A syscall of the thread has returned. True if the gap that begins now is to be timed:
+ * the thread is sampled now and syscall-intensive. */
+bool sample(ub_thread &thread);
+
+/* Starts timing the gap at @start. */
+void gap_begins(ub_thread &thread, UserAddr start);
+
+/* Ends the timing; its site is in thread.gap_start_ip before. Return: the gap in ns. */
+uint64_t gap_ends(ub_thread &thread);
+
+/* Takes one timed gap into account. Under the space's lock.
+ * Return: true if the site has just become hot. */
+bool judge(Site &site, uint64_t gap_ns);
+
+} // namespace ub::profiler

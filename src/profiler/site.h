@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Sites: the hot-syscall candidates of one address space, keyed by the address the
+ * gap begins at (behind the syscall instruction). A site remembers what profiling
+ * found, how its translation went, and which branches translations missed.
+ *
+ * Lifetime: made on the first sample, freed with the space. Found without a lock;
+ * changed under the space's lock, but for the counts that only steer.
+ */
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/address.h"
+#include "base/observation.h"
+
+namespace ub::profiler {
+
+enum class Stage : uint8_t {
+	kWatched,	/* being sampled */
+	kHot,		/* nominated: a translation is wanted or being made */
+	kTranslated,	/* a translation is published */
+	kDeclined,	/* not translated again: nothing to gain, or the verifier said no */
+};
+
+inline constexpr uint32_t kMaxObservations = 512;
+inline constexpr uint32_t kMaxSites = 2048;
+
+struct Site {
+	Site *next = nullptr;		/* hash chain */
+	UserAddr start;
+	Stage stage = Stage::kWatched;
+	bool wanted = false;		/* a (re)translation is asked for */
+	bool pending = false;		/* learned something that no translation has yet */
+	uint16_t short_gaps = 0;	/* samples since the last decay */
+	uint16_t long_gaps = 0;
+	uint32_t rounds = 0;		/* translations attempted */
+	uint32_t reached = 0;		/* runs that came to a syscall; approximate with threads */
+	uint32_t futile = 0;		/* runs that left inside the gap with nothing to learn */
+	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
+	uint32_t learned_count = 0;
+	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */
+
+	std::span<const Observation> observations() const { return {learned, learned_count}; }
+};
+
+class Sites {
+public:
+	/* The site of a gap start or null. Context: any, no lock. */
+	Site *find(UserAddr start) const;
+	/* Links a zeroed site (caller's memory) in; the caller holds the space's lock and
+	 * has seen find() fail under it. */
+	void insert(Site &site);
+	uint32_t size() const { return size_; }
+	/* Some site with `wanted` set, which is cleared; null if there is none. Under the lock. */
+	Site *take_wanted();
+	/* Unlinks any one site; null when empty. For the space's end. */
+	Site *remove_any();
+
+private:
+	static constexpr uint32_t kBuckets = 256;
+	static uint32_t bucket(UserAddr start) { return uint32_t(start.value ^ start.value >> 8 ^ start.value >> 16) % kBuckets; }
+
+	Site *buckets_[kBuckets] = {};
+	uint32_t size_ = 0;
+	uint32_t cursor_ = 0;	/* where take_wanted() goes on, so that none starves */
+};
+
+/* Records a missed branch. Under the space's lock; site.learned is not null.
+ * Return: true if it was new. */
+bool learn(Site &site, const Observation &seen);
+
+} // namespace ub::profiler
