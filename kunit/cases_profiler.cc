@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Cases of src/profiler: which sites become hot, and what they remember. */
+#include "cases.h"
+
+#include <new>
+
+#include "profiler/profiler.h"
+#include "profiler/site.h"
+
+namespace {
+
+using ub::Arena;
+using ub::Observation;
+using ub::UserAddr;
+using ub::profiler::judge;
+using ub::profiler::kMaxObservations;
+using ub::profiler::learn;
+using ub::profiler::Site;
+using ub::profiler::Sites;
+using ub::profiler::Stage;
+
+uint64_t short_ns()
+{
+	return ub_settings.short_gap_us * uint64_t(1000);
+}
+
+UB_CASE(profiler, short_gaps_make_a_site_hot_once)
+{
+	Site site;
+
+	for (unsigned i = 1; i < ub_settings.hot_samples; i++)
+		CHECK(!judge(site, short_ns()));
+	CHECK(judge(site, short_ns()));
+	CHECK_EQ(site.stage, Stage::kHot);
+	CHECK(!judge(site, short_ns()));
+}
+
+UB_CASE(profiler, long_gaps_never_do)
+{
+	Site site;
+
+	for (int i = 0; i < 10000; i++)
+		CHECK(!judge(site, short_ns() + 1));
+	CHECK_EQ(site.stage, Stage::kWatched);
+}
+
+UB_CASE(profiler, mostly_long_gaps_do_not)
+{
+	Site site;
+
+	for (int i = 0; i < 10000; i++)
+		CHECK(!judge(site, i % 3 ? short_ns() + 1 : short_ns()));
+}
+
+UB_CASE(profiler, a_site_that_became_short_is_seen)
+{
+	Site site;
+	bool hot = false;
+
+	for (int i = 0; i < 10000; i++)
+		CHECK(!judge(site, short_ns() + 1));
+	for (int i = 0; i < 1000 && !hot; i++)
+		hot = judge(site, short_ns());
+	CHECK(hot);
+}
+
+UB_CASE(profiler, a_declined_site_stays_declined)
+{
+	Site site;
+
+	site.stage = Stage::kDeclined;
+	for (int i = 0; i < 1000; i++)
+		CHECK(!judge(site, 0));
+}
+
+UB_CASE(profiler, a_slow_thread_is_not_intensive)
+{
+	ub_thread thread{};
+
+	/* The window's rate is below the threshold when it spans a second or more. */
+	thread.window_start_ns = 0;
+	thread.until_sample = 1;
+	CHECK(!ub::profiler::sample(thread));
+	CHECK(thread.until_sample >= 1);
+	CHECK(thread.until_sample < 2 * ub_settings.sample_interval);
+}
+
+UB_CASE(sites, are_found_by_their_start)
+{
+	Arena arena = ub::testing::scratch_arena(test);
+	Sites *sites = arena.make<Sites>();
+	Site *all = arena.make<Site>(1000);
+
+	for (uint64_t i = 0; i < 1000; i++) {
+		all[i].start = UserAddr(0x400000 + i * 7);
+		CHECK(!sites->find(all[i].start));
+		sites->insert(all[i]);
+	}
+	CHECK_EQ(sites->size(), 1000);
+	for (uint64_t i = 0; i < 1000; i++)
+		CHECK_EQ(sites->find(UserAddr(0x400000 + i * 7)), &all[i]);
+	CHECK(!sites->find(UserAddr(0x400001)));
+}
+
+UB_CASE(sites, wanted_ones_are_taken_once)
+{
+	Arena arena = ub::testing::scratch_arena(test);
+	Sites *sites = arena.make<Sites>();
+	Site *all = arena.make<Site>(100);
+	int taken = 0;
+
+	for (uint64_t i = 0; i < 100; i++) {
+		all[i].start = UserAddr(0x400000 + i * 64);
+		all[i].wanted = i % 2;
+		sites->insert(all[i]);
+	}
+	while (Site *site = sites->take_wanted()) {
+		CHECK(!site->wanted);
+		CHECK_EQ((site->start.value - 0x400000) / 64 % 2, 1);
+		taken++;
+	}
+	CHECK_EQ(taken, 50);
+}
+
+UB_CASE(sites, learn_keeps_each_branch_once)
+{
+	Arena arena = ub::testing::scratch_arena(test);
+	Site site;
+
+	site.learned = arena.make<Observation>(kMaxObservations);
+	CHECK(learn(site, {UserAddr(1), UserAddr(2)}));
+	CHECK(!learn(site, {UserAddr(1), UserAddr(2)}));
+	CHECK(learn(site, {UserAddr(1), UserAddr(3)}));
+	CHECK_EQ(site.observations().size(), 2);
+	for (uint64_t i = 2; i < kMaxObservations; i++)
+		CHECK(learn(site, {UserAddr(i), UserAddr(i)}));
+	CHECK(!learn(site, {UserAddr(9), UserAddr(10)}));
+	CHECK_EQ(site.observations().size(), kMaxObservations);
+}
+
+} // namespace
