@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * glue.h - what the files of src/kernel declare for each other.
+ *
+ * An enabled task has a struct ubk_task, belongs to a struct ubk_group (of its
+ * cgroup) and shares a struct ubk_mm with the other tasks of its address space.
+ * Towards the core these are struct ub_thread (embedded) and struct ub_space.
+ *
+ * Locks, in this order: ubk_settings_lock (mutex: what cgroups want, the hook's
+ * presence) → an mm's mmap_lock → ubk_stat_lock (spinlock: the lists of groups,
+ * tasks and spaces, and what was flushed) → locks of the core (ubk_lock).
+ */
+#pragma once
+
+#include <linux/cgroup.h>
+#include <linux/list.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/task_work.h>
+
+#include "core.h"
+#include "kernel/services.h"
+
+struct ubk_mm;
+
+/* cgroup.c: a cgroup that has a setting of its own, or had an enabled task. */
+
+enum ubk_setting {
+	UBK_INHERIT,		/* the nearest ancestor with a setting decides */
+	UBK_OFF,
+	UBK_ON,
+};
+
+struct ubk_group {
+	struct hlist_node node;		/* by cgroup; ubk_stat_lock to change, RCU to read */
+	struct cgroup *cgroup;		/* referenced; its removal is noticed, not prevented */
+	enum ubk_setting setting;	/* ubk_settings_lock to change */
+	unsigned long users;		/* tasks and spaces; ubk_stat_lock, like the rest */
+	unsigned long threads_gone[UB_THREAD_COUNTER_MAX];
+	struct ub_space_stat spaces_gone;	/* counters only; gauges stay 0 */
+	struct rcu_head rcu;
+};
+
+extern spinlock_t ubk_stat_lock;
+
+int ubk_cgroup_init(void);
+void ubk_cgroup_exit(void);
+void ubk_groups_free(void);
+
+/* Does the nearest setting on the way from @cgroup to the root say 1? Any context. */
+bool ubk_cgroup_wanted(struct cgroup *cgroup);
+
+/* The group of @cgroup, made when there is none, with one more user; NULL without
+ * memory. May sleep. */
+struct ubk_group *ubk_group_get(struct cgroup *cgroup);
+/* One user less. ubk_stat_lock held. */
+void ubk_group_put_locked(struct ubk_group *group);
+
+/* task.c: an enabled task. */
+
+struct ubk_task {
+	struct preempt_notifier notifier;	/* keeps ubk_current */
+	struct ub_thread thread;	/* space is NULL between exec and the return to user mode */
+	struct task_struct *task;	/* valid while on the list: removed by the task itself */
+	struct ubk_mm *mm;		/* a reference, or NULL; the task's own */
+	struct ubk_group *group;	/* a use of it; the task's own, read under ubk_stat_lock */
+	struct list_head node;		/* in ubk_tasks; ubk_stat_lock */
+	refcount_t references;		/* the list's, and one for each work that is queued */
+	struct callback_head reconcile;	/* queued while reconcile_queued */
+	struct callback_head kick;	/* queued once, at removal */
+	bool reconcile_queued;		/* atomic bit operations are not worth it: xchg */
+	bool kicked;			/* written by the remover */
+	bool inside;			/* in ubk_hook_syscall; the task's own, read by the remover */
+	bool gone;			/* disabled while inside; the task's own */
+	struct rcu_head rcu;
+};
+
+/* The enabled task that runs on this CPU, or NULL. */
+DECLARE_PER_CPU(struct ubk_task *, ubk_current);
+
+/* The parameter `enabled`, false also from the beginning of removal on. */
+extern bool ubk_enabled;
+static inline bool ubk_active(void)
+{
+	return READ_ONCE(ubk_enabled);
+}
+
+int ubk_tasks_init(void);
+/* Disables every task and waits until none is left in our code. May sleep for long. */
+void ubk_tasks_exit(void);
+
+/* What @cgroup's tasks are to be has changed, or the task's cgroup has: every task in the
+ * subtree finds out on its way to user mode. */
+void ubk_tasks_ask(struct cgroup *cgroup);
+/* Ends runs and chains under way soon: makes every enabled task see work. */
+void ubk_tasks_poke(void);
+/* For stat.c: calls visit() for each enabled task. ubk_stat_lock held. */
+void ubk_tasks_visit(void (*visit)(const struct ubk_task *task, void *argument), void *argument);
+/* The handler found task->gone on its way out. */
+void ubk_task_left(struct ubk_task *task);
+
+/* hook.c */
+
+int ubk_hook_init(void);
+void ubk_hook_exit(void);
+/* One enabled cgroup more, one less. ubk_settings_lock held; may sleep. */
+int ubk_hook_get(void);
+void ubk_hook_put(void);
+
+/**
+ * ubk_call_syscall - call the kernel's own x64_sys_call()
+ * @regs: as the entry code leaves them; @nr: below NR_syscalls, after array_index_nospec()
+ * The way to it for the hook and for ubk_next_syscall() alike. A call of a task that is
+ * being removed from ub restarts instead of showing EINTR that no signal caused.
+ * Context: the enabled task itself. Return: what goes to regs->ax.
+ */
+long ubk_call_syscall(struct pt_regs *regs, unsigned int nr);
+
+/* stat.c: a space's numbers, from its creation to its end. */
+
+struct ubk_stat_space {
+	struct list_head node;		/* ubk_stat_lock */
+	struct ubk_group *group;	/* a use of it: the space's first task's */
+	struct ub_space *space;
+};
+
+/* @space is counted in @group from now on. May be called under any sleeping lock. */
+void ubk_stat_add_space(struct ubk_stat_space *entry, struct ubk_group *group, struct ub_space *space);
+/* Keeps its counters in the group and forgets it; before ub_space_destroy(). */
+void ubk_stat_drop_space(struct ubk_stat_space *entry);
+/* Keeps a thread's counters in its group and zeroes them. ubk_stat_lock held; the task itself. */
+void ubk_stat_flush_thread(struct ubk_group *group, struct ub_thread *thread);
+/* What ub.stat of a cgroup shows. */
+int ubk_stat_show(struct seq_file *seq, struct cgroup *cgroup);
+
+/* machine.c: fills what the core must know; false with a line in the log where ub cannot run. */
+bool ubk_machine_fill(struct ub_machine *machine);
+
+/* mm.c: an enabled address space; codemem.c, faults.c, work.c */
+
+/**
+ * ubk_mm_get_current - the object of current->mm, made and watched when there is none
+ * @group: where a new space is counted
+ * Context: task work of an enabled task; may sleep. Return: a reference, or NULL.
+ */
+struct ubk_mm *ubk_mm_get_current(struct ubk_group *group);
+void ubk_mm_put(struct ubk_mm *mm);		/* may sleep */
+struct ub_space *ubk_mm_space(struct ubk_mm *mm);
+
+int ubk_codemem_init(void);
+void ubk_codemem_exit(void);
+int ubk_faults_init(void);
+void ubk_faults_exit(void);
+int ubk_mm_init(void);
+void ubk_mm_exit(void);		/* waits until the last object is gone */
+int ubk_work_init(void);
+void ubk_work_exit(void);
