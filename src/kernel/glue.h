@@ -14,6 +14,7 @@
 
 #include <linux/cgroup.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
@@ -50,6 +51,8 @@ int ubk_cgroup_init(void);
 void ubk_cgroup_exit(void);
 void ubk_groups_free(void);
 
+/* Is any cgroup's own setting 1? Any context. */
+bool ubk_cgroups_enabled(void);
 /* Does the nearest setting on the way from @cgroup to the root say 1? Any context. */
 bool ubk_cgroup_wanted(struct cgroup *cgroup);
 
@@ -64,17 +67,18 @@ void ubk_group_put_locked(struct ubk_group *group);
 struct ubk_task {
 	struct preempt_notifier notifier;	/* keeps ubk_current */
 	struct ub_thread thread;	/* space is NULL between exec and the return to user mode */
-	struct task_struct *task;	/* valid while on the list: removed by the task itself */
+	struct task_struct *task;	/* valid while in the table, which the task itself leaves */
 	struct ubk_mm *mm;		/* a reference, or NULL; the task's own */
 	struct ubk_group *group;	/* a use of it; the task's own, read under ubk_stat_lock */
-	struct list_head node;		/* in ubk_tasks; ubk_stat_lock */
-	refcount_t references;		/* the list's, and one for each work that is queued */
-	struct callback_head reconcile;	/* queued while reconcile_queued */
+	struct hlist_node node;		/* by task; ubk_stat_lock */
+	refcount_t references;		/* the table's, and one for each work that is queued */
+	struct callback_head reconcile;
 	struct callback_head kick;	/* queued once, at removal */
-	bool reconcile_queued;		/* atomic bit operations are not worth it: xchg */
+	bool reconcile_queued;		/* ubk_stat_lock */
 	bool kicked;			/* written by the remover */
 	bool inside;			/* in ubk_hook_syscall; the task's own, read by the remover */
 	bool gone;			/* disabled while inside; the task's own */
+	struct llist_node exited;	/* on the way to its mm being put */
 	struct rcu_head rcu;
 };
 
@@ -136,8 +140,8 @@ void ubk_stat_flush_thread(struct ubk_group *group, struct ub_thread *thread);
 /* What ub.stat of a cgroup shows. */
 int ubk_stat_show(struct seq_file *seq, struct cgroup *cgroup);
 
-/* machine.c: fills what the core must know; false with a line in the log where ub cannot run. */
-bool ubk_machine_fill(struct ub_machine *machine);
+/* machine.c: what the core must know of the CPU and the kernel. */
+void ubk_machine_fill(struct ub_machine *machine);
 
 /* mm.c: an enabled address space; codemem.c, faults.c, work.c */
 
@@ -158,3 +162,13 @@ int ubk_mm_init(void);
 void ubk_mm_exit(void);		/* waits until the last object is gone */
 int ubk_work_init(void);
 void ubk_work_exit(void);
+/* Waits until everything that was deferred is done, and every work of ours. May sleep. */
+void ubk_work_drain(void);
+extern struct workqueue_struct *ubk_workqueue;
+
+/* codemem.c: bytes of the arena that are reserved. */
+unsigned long ubk_codemem_used(void);
+
+/* run.c: waits until each of the CPUs has left the run it is in, if any. What was unpublished
+ * before is then run by none of them. Any context in which IRQs are on. */
+void ubk_run_wait(const struct cpumask *cpus);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * compat.h - every difference between the kernels ub builds for (6.1 to 6.14) that
+ * the glue has to know: functions renamed, arguments added, flags that are new.
+ */
+#pragma once
+
+#include <linux/ftrace.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/task_work.h>
+#include <linux/thread_info.h>
+#include <linux/version.h>
+
+/* 6.4: a direct trampoline belongs to an ftrace_ops; before, only "multi" ones did. */
+static inline int ubk_register_direct(struct ftrace_ops *ops, unsigned long trampoline)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	return register_ftrace_direct(ops, trampoline);
+#else
+	return register_ftrace_direct_multi(ops, trampoline);
+#endif
+}
+
+/* The filter stays; it is freed once, by ftrace_free_filter() at the end. */
+static inline int ubk_unregister_direct(struct ftrace_ops *ops, unsigned long trampoline)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	return unregister_ftrace_direct(ops, trampoline, false);
+#else
+	return unregister_ftrace_direct_multi(ops, trampoline);
+#endif
+}
+
+/* Threads without a user mode of their own: of the kernel, of io_uring, of vhost. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define UBK_PF_NO_USER (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)
+#else
+#define UBK_PF_NO_USER (PF_KTHREAD | PF_IO_WORKER)
+#endif
+
+/* 6.12 on some configurations: a reschedule that waits for the return to user mode. */
+#ifdef _TIF_NEED_RESCHED_LAZY
+#define UBK_TIF_NEED_RESCHED_LAZY _TIF_NEED_RESCHED_LAZY
+#else
+#define UBK_TIF_NEED_RESCHED_LAZY 0
+#endif
+
+/* Rows of the symbol table (symbols.h). 6.8: seccomp and the rest of the slow entry path
+ * moved to another function. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define ubk_evaluate_seccomp(regs, nr) UBK_CALL(syscall_trace_enter)(regs, nr, SYSCALL_WORK_SECCOMP)
+#define UBK_VERSION_SYMBOLS(FUNCTION, ADDRESS)							\
+	FUNCTION(syscall_trace_enter, REQUIRED,							\
+		 long, (struct pt_regs *regs, long nr, unsigned long work),			\
+		 "evaluates the seccomp filters of a chained system call")
+#else
+#define ubk_evaluate_seccomp(regs, nr) UBK_CALL(syscall_enter_from_user_mode_work)(regs, nr)
+#define UBK_VERSION_SYMBOLS(FUNCTION, ADDRESS)							\
+	FUNCTION(syscall_enter_from_user_mode_work, REQUIRED,					\
+		 long, (struct pt_regs *regs, long nr),						\
+		 "evaluates the seccomp filters of a chained system call")
+#endif
+
+/* 6.5: no list of VMAs any more. The page stays pinned by a reference; 1 when there is one. */
+static inline long ubk_get_user_page(struct mm_struct *mm, unsigned long address, unsigned int flags,
+				     struct page **page)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return get_user_pages_remote(mm, address, 1, flags, page, NULL);
+#else
+	return get_user_pages_remote(mm, address, 1, flags, page, NULL, NULL);
+#endif
+}
+
+/* What resume_user_mode_work() would do for current beside rseq. 6.3: the request queue to
+ * be throttled for became a disk. */
+static inline bool ubk_other_resume_work(void)
+{
+	bool other = task_work_pending(current);
+
+#ifdef CONFIG_KEYS_REQUEST_CACHE
+	other |= current->cached_requested_key != NULL;
+#endif
+#ifdef CONFIG_MEMCG
+	other |= current->memcg_nr_pages_over_high != 0;
+#endif
+#ifdef CONFIG_BLK_CGROUP
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	other |= current->throttle_disk != NULL;
+#else
+	other |= current->throttle_queue != NULL;
+#endif
+#endif
+	return other;
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * mm.c - an address space with enabled tasks: its object, watching it, reading it
+ *
+ * A struct ubk_mm is an mmu notifier of an mm_struct with the core's space in it. Its
+ * references are the notifier's users: tasks take them with ubk_mm_get_current() and
+ * give them back with ubk_mm_put(). After the last one the kernel unlinks the notifier
+ * and, when no callback can be running any more, calls free_notifier(), which leaves the
+ * rest to a kworker: stop translating, wait for readers, destroy the space.
+ *
+ * Guest code that changes, or that may have changed, is unpublished in the callbacks, and
+ * they return when no CPU still runs it. They act at the beginning of a change and
+ * again at its end: a translation made in between was made from the old bytes.
+ *
+ * What changes guest code without any callback is not seen here (writes to the mapped
+ * file through another mapping or write(2)): ubk_guest_read() declines what could be
+ * changed so at the time it reads.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "kernel/compat.h"
+#include "kernel/glue.h"
+
+struct ubk_mm {
+	struct mmu_notifier notifier;	/* its mm_struct stays allocated as long as we do */
+	struct ub_space *space;
+	struct ubk_stat_space stat;
+	unsigned long counted;		/* bit 0: stat is on its list */
+	bool disabled;			/* an impossible state was seen; never false again */
+	struct work_struct translate;
+	struct work_struct destroy;
+};
+
+static atomic_t objects;
+static DECLARE_WAIT_QUEUE_HEAD(no_objects);
+
+/* Runs of old code end here. A run happens on a CPU that has the mm loaded, so those
+ * are all that may be in one. Waiting even when nothing was unpublished covers what somebody else,
+ * or the core itself, unpublished a moment ago. */
+static void changed(struct ubk_mm *mm, unsigned long start, unsigned long end)
+{
+	ub_space_invalidate(mm->space, start, end);
+	ubk_run_wait(mm_cpumask(mm->notifier.mm));
+}
+
+static bool changes_code(const struct mmu_notifier_range *range)
+{
+	switch (range->event) {
+	case MMU_NOTIFY_PROTECTION_PAGE:	/* of writable mappings: fork, write-back */
+	case MMU_NOTIFY_SOFT_DIRTY:		/* tracking of writes */
+		return false;
+	default:
+		return true;
+	}
+}
+
+static int range_start(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
+{
+	if (changes_code(range))
+		changed(container_of(notifier, struct ubk_mm, notifier), range->start, range->end);
+	return 0;
+}
+
+static void range_end(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
+{
+	if (changes_code(range))
+		changed(container_of(notifier, struct ubk_mm, notifier), range->start, range->end);
+}
+
+/* The last user of the mm is gone, so nothing runs. */
+static void released(struct mmu_notifier *notifier, struct mm_struct *mm)
+{
+	ub_space_invalidate(container_of(notifier, struct ubk_mm, notifier)->space, 0, ~0UL);
+}
+
+static void translate(struct work_struct *work)
+{
+	struct ubk_mm *mm = container_of(work, struct ubk_mm, translate);
+
+	if (READ_ONCE(mm->disabled))
+		changed(mm, 0, ~0UL);
+	else
+		ub_translate(mm->space);
+}
+
+static void object_gone(void)
+{
+	if (atomic_dec_and_test(&objects))
+		wake_up_all(&no_objects);
+}
+
+static void destroy(struct work_struct *work)
+{
+	struct ubk_mm *mm = container_of(work, struct ubk_mm, destroy);
+
+	cancel_work_sync(&mm->translate);
+	synchronize_rcu();
+	if (test_bit(0, &mm->counted))
+		ubk_stat_drop_space(&mm->stat);
+	ub_space_destroy(mm->space);
+	mmdrop(mm->notifier.mm);
+	kfree(mm);
+	object_gone();
+}
+
+static struct mmu_notifier *alloc_notifier(struct mm_struct *owner)
+{
+	struct ubk_mm *mm = kzalloc(sizeof(*mm), GFP_KERNEL);
+
+	if (!mm)
+		return ERR_PTR(-ENOMEM);
+	INIT_WORK(&mm->translate, translate);
+	INIT_WORK(&mm->destroy, destroy);
+	mm->space = ub_space_create(mm);
+	if (!mm->space) {
+		kfree(mm);
+		return ERR_PTR(-ENOMEM);
+	}
+	/* Kept past the notifier's end, for a translation that is being made. */
+	mmgrab(owner);
+	mm->notifier.mm = owner;
+	atomic_inc(&objects);
+	return &mm->notifier;
+}
+
+/* Also when registering failed. Context: atomic. */
+static void free_notifier(struct mmu_notifier *notifier)
+{
+	queue_work(ubk_workqueue, &container_of(notifier, struct ubk_mm, notifier)->destroy);
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.alloc_notifier = alloc_notifier,
+	.free_notifier = free_notifier,
+	.invalidate_range_start = range_start,
+	.invalidate_range_end = range_end,
+	.release = released,
+};
+
+struct ubk_mm *ubk_mm_get_current(struct ubk_group *group)
+{
+	struct mmu_notifier *notifier;
+	struct ubk_mm *mm;
+
+	if (!current->mm)
+		return NULL;
+	notifier = mmu_notifier_get(&notifier_ops, current->mm);
+	if (IS_ERR(notifier))
+		return NULL;
+	mm = container_of(notifier, struct ubk_mm, notifier);
+	if (!test_and_set_bit(0, &mm->counted))
+		ubk_stat_add_space(&mm->stat, group, mm->space);
+	return mm;
+}
+
+void ubk_mm_put(struct ubk_mm *mm)
+{
+	mmu_notifier_put(&mm->notifier);
+}
+
+struct ub_space *ubk_mm_space(struct ubk_mm *mm)
+{
+	return mm->space;
+}
+
+void ubk_request_translation(struct ubk_mm *mm)
+{
+	queue_work(ubk_workqueue, &mm->translate);
+}
+
+void ubk_disable_space(struct ubk_mm *mm, const char *why)
+{
+	WARN_ONCE(1, "ub: %s; switched off for this address space\n", why);
+	WRITE_ONCE(mm->disabled, true);
+	/* The caller may hold the space's lock: the kworker drops the translations. */
+	queue_work(ubk_workqueue, &mm->translate);
+}
+
+/* Bytes that change only with a callback: of a private file mapping nobody can store
+ * through, of a file nobody has open for writing; or the vdso's. */
+static bool is_constant_code(const struct mm_struct *mm, const struct vm_area_struct *vma)
+{
+	const unsigned long want = VM_READ | VM_EXEC;
+	const unsigned long refuse = VM_WRITE | VM_SHARED | VM_IO | VM_PFNMAP;
+
+	if ((vma->vm_flags & (want | refuse)) != want)
+		return false;
+	if (vma->vm_file)
+		return atomic_read(&file_inode(vma->vm_file)->i_writecount) <= 0;
+	return vma->vm_start == (unsigned long)mm->context.vdso;
+}
+
+/* Reads from one page; 0 if it must not be read, or is not there. mmap_lock held. */
+static unsigned long read_page(struct mm_struct *mm, unsigned long at, void *buffer, unsigned long bytes)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, at);
+	unsigned long part = 0;
+	struct page *page;
+
+	if (!vma || !is_constant_code(mm, vma))
+		return 0;
+	/* Code that ran is there. Faulting in the rest could wait for a user's file system for ever. */
+	if (ubk_get_user_page(mm, at & PAGE_MASK, FOLL_NOFAULT, &page) != 1)
+		return 0;
+	if (!PageAnon(page)) {
+		void *from = kmap_local_page(page);
+
+		part = min(bytes, PAGE_SIZE - offset_in_page(at));
+		memcpy(buffer, from + offset_in_page(at), part);
+		kunmap_local(from);
+	}
+	put_page(page);
+	return part;
+}
+
+unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes)
+{
+	struct mm_struct *guest = mm->notifier.mm;
+	unsigned long done = 0, part;
+
+	if (READ_ONCE(mm->disabled) || !mmget_not_zero(guest))
+		return 0;
+	mmap_read_lock(guest);
+	do {
+		part = read_page(guest, start + done, buffer + done, bytes - done);
+		done += part;
+	} while (part && done < bytes);
+	mmap_read_unlock(guest);
+	mmput_async(guest);
+	return done;
+}
+
+int ubk_mm_init(void)
+{
+	return 0;
+}
+
+void ubk_mm_exit(void)
+{
+	wait_event(no_objects, !atomic_read(&objects));
+	/* The notifiers' last callbacks and the last kworker have left our code. */
+	mmu_notifier_synchronize();
+	ubk_work_drain();
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * run.c - the bracket around one run of a translation, and waiting for runs. Trusted.
+ *
+ * Inside, the thread stays on its CPU, faults on user memory go to their exception
+ * entries at once, and the CPU's run sequence is odd. Whoever has unpublished a
+ * translation waits until every CPU that may be in it has left the run it was in:
+ * a sequence and not a flag, as a chain is in its next run sooner than anybody looks.
+ * A run takes no lock and never sleeps, so this wait may happen under any lock.
+ *
+ * These functions are on the path of every chained system call.
+ */
+#include <linux/cpumask.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <asm/fpu/api.h>
+#include <asm/fsgsbase.h>
+#include <asm/msr.h>
+
+#include "kernel/glue.h"
+
+static DEFINE_PER_CPU(unsigned long, run_sequence);
+
+/* With CONFIG_PREEMPT_COUNT a fault handler sees preempt_disable(), and sleeps no more. */
+static __always_inline void user_faults_off(void)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		pagefault_disable();
+}
+
+static __always_inline void user_faults_on(void)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		pagefault_enable();
+}
+
+void ubk_run_begin(int fpu)
+{
+	preempt_disable();
+	user_faults_off();
+	this_cpu_inc(run_sequence);
+	/* The sequence is odd before the cache is read: pairs with ubk_run_wait(). */
+	smp_mb();
+	if (fpu) {
+		fpregs_lock();
+		if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
+			switch_fpu_return();
+	}
+}
+
+void ubk_run_end(int fpu)
+{
+	if (fpu)
+		fpregs_unlock();
+	/* Everything the run did, before the sequence is even again. */
+	barrier();
+	this_cpu_inc(run_sequence);
+	user_faults_on();
+	preempt_enable();
+}
+
+void ubk_run_wait(const struct cpumask *cpus)
+{
+	unsigned int cpu;
+
+	/* What was unpublished, before the sequences are read: pairs with ubk_run_begin(). */
+	smp_mb();
+	for_each_cpu(cpu, cpus) {
+		const unsigned long *sequence = per_cpu_ptr(&run_sequence, cpu);
+		unsigned long seen = READ_ONCE(*sequence);
+
+		if (seen & 1)
+			while (READ_ONCE(*sequence) == seen)
+				cpu_relax();
+	}
+	/* The runs' memory accesses, before what the caller does next. */
+	smp_mb();
+}
+
+const unsigned long *ubk_work_flags(void)
+{
+	return &current_thread_info()->flags;
+}
+
+unsigned long ubk_fs_base(void)
+{
+	unsigned long base;
+
+	if (static_cpu_has(X86_FEATURE_FSGSBASE))
+		base = rdfsbase();
+	else
+		/* thread.fsbase does not follow a user's load of the segment register. */
+		rdmsrl(MSR_FS_BASE, base);
+	/* With 5-level paging the user half ends higher: then this refuses more than it must. */
+	return likely(base <= (1UL << 47) - (2UL << 30)) ? base : ~0UL;
+}

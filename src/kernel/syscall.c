@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * syscall.c - the next system call of a chain, and whether a chain may go on. Trusted.
+ *
+ * What the entry code does before a system call and looks at behind it, for a call
+ * that an image has reached: the registers as the SYSCALL instruction leaves them, the
+ * seccomp filters, the call, and then the same flags that would keep the thread from
+ * user mode. Whatever is pending ends the chain with pt_regs as after a native call, so
+ * the native exit path finds what it would have found.
+ *
+ * One kind of exit work is served here and not left to the exit path: rseq. glibc
+ * registers it in every thread, so each call that blocked leaves it.
+ */
+#include <linux/entry-common.h>
+#include <linux/errno.h>
+#include <linux/nospec.h>
+#include <linux/sched.h>
+#include <linux/task_work.h>
+#include <linux/unistd.h>
+#include <asm/debugreg.h>
+#include <asm/ptrace.h>
+#include <asm/segment.h>
+
+#include "kernel/compat.h"
+#include "kernel/glue.h"
+#include "kernel/symbols.h"
+
+#define SAME_PLACE(ours, theirs)	\
+	static_assert(offsetof(struct ub_regs, ours) == offsetof(struct pt_regs, theirs))
+SAME_PLACE(r15, r15);
+SAME_PLACE(r14, r14);
+SAME_PLACE(r13, r13);
+SAME_PLACE(r12, r12);
+SAME_PLACE(bp, bp);
+SAME_PLACE(bx, bx);
+SAME_PLACE(r11, r11);
+SAME_PLACE(r10, r10);
+SAME_PLACE(r9, r9);
+SAME_PLACE(r8, r8);
+SAME_PLACE(ax, ax);
+SAME_PLACE(cx, cx);
+SAME_PLACE(dx, dx);
+SAME_PLACE(si, si);
+SAME_PLACE(di, di);
+SAME_PLACE(orig_ax, orig_ax);
+SAME_PLACE(ip, ip);
+SAME_PLACE(cs, cs);
+SAME_PLACE(flags, flags);
+SAME_PLACE(sp, sp);
+SAME_PLACE(ss, ss);
+static_assert(sizeof(struct ub_regs) == sizeof(struct pt_regs));
+
+/*
+ * Flags of a thread that keep it from going on in the kernel, beside exit work:
+ *   USER_RETURN_NOTIFY  a virtual CPU's thread: MSRs still hold the guest's values
+ *   SINGLESTEP, FORCED_TF, BLOCKSTEP  a debugger steps it
+ *   NOTSC               rdtsc must fault
+ */
+#define STOPPING_FLAGS	(EXIT_TO_USER_MODE_WORK | UBK_TIF_NEED_RESCHED_LAZY |	\
+			 _TIF_USER_RETURN_NOTIFY | _TIF_SINGLESTEP |		\
+			 _TIF_FORCED_TF | _TIF_BLOCKSTEP | _TIF_NOTSC)
+
+/* Ptrace, syscall tracepoints, audit, user dispatch: none is served here but seccomp. */
+#define STOPPING_WORK	(~(unsigned long)SYSCALL_WORK_SECCOMP)
+
+#define SYSCALL_BYTES	2	/* 0f 05 */
+
+/* ERESTARTSYS to ERESTART_RESTARTBLOCK, ENOIOCTLCMD among them: for the exit path alone. */
+static __always_inline bool is_restart_code(unsigned long ax)
+{
+	return ax + ERESTART_RESTARTBLOCK <= ERESTART_RESTARTBLOCK - ERESTARTSYS;
+}
+
+/* NOTIFY_RESUME is raised and nothing else: serve it if rseq is all that it is about. */
+static noinline bool serve_notify_resume(struct pt_regs *regs)
+{
+	unsigned long ip = regs->ip;
+
+	if (!UBK_ADDRESS(__rseq_handle_notify_resume) || ubk_other_resume_work())
+		return false;
+	clear_thread_flag(TIF_NOTIFY_RESUME);
+	/* As in resume_user_mode_work(): work added from here on raises the flag again. */
+	smp_mb__after_atomic();
+	if (task_work_pending(current)) {
+		set_thread_flag(TIF_NOTIFY_RESUME);
+		return false;
+	}
+#ifdef CONFIG_RSEQ
+	if (current->rseq)
+		UBK_CALL(__rseq_handle_notify_resume)(NULL, regs);
+#endif
+	/* An abort handler moved ip, a signal is pending, or the thread was preempted again. */
+	return regs->ip == ip && !(read_thread_flags() & STOPPING_FLAGS);
+}
+
+static __always_inline bool nothing_pending(struct pt_regs *regs)
+{
+	unsigned long flags = read_thread_flags() & STOPPING_FLAGS;
+
+	if (unlikely(flags) && (flags != _TIF_NOTIFY_RESUME || !serve_notify_resume(regs)))
+		return false;
+	return !(READ_ONCE(current_thread_info()->syscall_work) & STOPPING_WORK) &&
+	       !is_restart_code(regs->ax) && !current->ptrace &&
+	       !(this_cpu_read(cpu_dr7) & DR_GLOBAL_ENABLE_MASK) && ubk_active();
+}
+
+int ubk_may_enter(struct ub_regs *user)
+{
+	struct pt_regs *regs = (struct pt_regs *)user;
+
+	return regs->cs == __USER_CS && !(regs->flags & X86_EFLAGS_TF) && nothing_pending(regs);
+}
+
+int ubk_next_syscall(struct ub_regs *user)
+{
+	struct pt_regs *regs = (struct pt_regs *)user;
+	unsigned long work = READ_ONCE(current_thread_info()->syscall_work);
+	unsigned long nr = regs->ax;
+	long permitted;
+
+	/* Natively the upper half of rax is ignored; what has one is left to that path. So are
+	 * x32 numbers, which are above the bound. */
+	if (unlikely(nr >= NR_syscalls || work & STOPPING_WORK))
+		goto natively;
+	nr = array_index_nospec(nr, NR_syscalls);
+	if (unlikely(!ub_syscall_chains(nr)))
+		goto natively;
+
+	regs->orig_ax = nr;
+	regs->ax = -ENOSYS;
+	regs->cx = regs->ip;
+	regs->r11 = regs->flags;
+	if (unlikely(work & SYSCALL_WORK_SECCOMP)) {
+		permitted = ubk_evaluate_seccomp(regs, nr);
+		if (permitted != nr)
+			goto not_as_asked;
+	}
+	regs->ax = ubk_call_syscall(regs, nr);
+	return nothing_pending(regs);
+
+not_as_asked:
+	/* -1: a filter denied it, ax is the result. Another number can only be a tracer's doing:
+	 * made as natively, whatever it is, and the chain's last. */
+	if (permitted == -1)
+		return nothing_pending(regs);
+	if ((unsigned long)permitted < NR_syscalls)
+		regs->ax = ubk_call_syscall(regs, array_index_nospec((unsigned long)permitted, NR_syscalls));
+	return 0;
+
+natively:
+	regs->ip -= SYSCALL_BYTES;
+	regs->orig_ax = -1;
+	return -1;
+}
