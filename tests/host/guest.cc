@@ -36,7 +36,8 @@ namespace {
 /* What the handlers act on; a run is in progress while `running` is set. */
 enum class Running { kNothing, kNative, kImage };
 volatile Running running = Running::kNothing;
-volatile unsigned int stale_ticks;
+volatile unsigned int ticks;
+volatile unsigned int started_at;
 Ended *native_end;
 
 constexpr unsigned int kTicksAllowed = 30;	/* of 100 ms */
@@ -94,9 +95,9 @@ void on_exception(int number, siginfo_t *info, void *raw)
 		end_native_run(context, number == SIGTRAP ? Stop::kSyscall : Stop::kException, info);
 		return;
 	}
+	if (fix_up_fault(context))
+		return;
 	if (running == Running::kImage) {
-		if (fix_up_fault(context))
-			return;
 		fprintf(stderr, "exception %d without a fault entry at %#llx\n", number,
 			context->uc_mcontext.gregs[REG_RIP]);
 		context->uc_mcontext.gregs[REG_R9] = greg_t(kNoFaultEntry);
@@ -113,11 +114,13 @@ void on_tick(int, siginfo_t *info, void *raw)
 {
 	auto *context = static_cast<ucontext_t *>(raw);
 
-	if (running == Running::kNothing || ++stale_ticks < kTicksAllowed)
+	ticks = ticks + 1;
+	const unsigned int lasts = ticks - started_at;
+	if (running == Running::kNothing || lasts < kTicksAllowed)
 		return;
 	if (running == Running::kNative)
 		end_native_run(context, Stop::kRunaway, info);
-	else if (stale_ticks < 2 * kTicksAllowed)
+	else if (lasts < 2 * kTicksAllowed)
 		work_flags |= kPollMask;
 	else
 		die("an image neither ends nor polls", context);
@@ -200,7 +203,7 @@ Ended run_natively(const State &state)
 	memcpy(end.state.vectors, state.vectors, sizeof(state.vectors));
 	end.state.regs = state.regs;
 	native_end = &end;
-	stale_ticks = 0;
+	started_at = ticks;
 	running = Running::kNative;
 	native_run(&state.regs, end.state.vectors);
 	return end;
@@ -213,7 +216,7 @@ unsigned int run_image(State &state, uint64_t code, uint64_t *target)
 	run.mask = ~(1ul << machine().mask_bit);
 	run.work = ubk_work_flags();
 	run.fs_base = ubk_fs_base();
-	stale_ticks = 0;
+	started_at = ticks;
 	ubk_run_begin(1);
 	running = Running::kImage;
 	const unsigned int number = image_run(&state.regs, code, &run, state.vectors);

@@ -38,6 +38,10 @@ void remove_guest_code(uint64_t start);
 extern unsigned long work_flags;
 inline constexpr unsigned int kPollMask = 0x2000e;
 
+/* The thread's vector registers while its images do not run: an XSAVE area that
+ * ubk_run_begin(1) loads and ubk_run_end(1) stores. Null: runs do without. */
+extern unsigned char *user_vectors;
+
 /* Counts of what the core reported. */
 struct Traces {
 	unsigned long hot, translated, published, exits, retired;

@@ -46,8 +46,8 @@ test_flags := $(cxx_flags) $(zydis_flags) -I$(OUT) -DUB_SOURCE_ROOT='"$(CURDIR)"
 object = $(patsubst %,$(OUT)/%.o,$(1))
 core_objects := $(call object,$(core_sources) src/runtime/enter.S)
 lib_objects  := $(core_objects) $(call object,$(zydis_sources))
-host_objects := $(call object,$(host_sources))
-test_objects := $(call object,$(test_sources) $(case_sources) tests/host/native.S) \
+host_objects := $(call object,$(host_sources) tests/host/native.S)
+test_objects := $(call object,$(test_sources) $(case_sources)) \
 	$(OUT)/instructions.S.o $(OUT)/functions.o
 objects := $(lib_objects) $(host_objects) $(test_objects) $(OUT)/tests/host/fuzz.cc.o
 

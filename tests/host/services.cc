@@ -25,10 +25,12 @@
 #include <unistd.h>
 
 extern "C" const char ub_leave[];
+extern "C" unsigned int vector_mask;
 
 namespace host {
 
 unsigned long work_flags;
+unsigned char *user_vectors;
 Traces traces;
 
 namespace {
@@ -202,12 +204,16 @@ void ubk_defer(struct ubk_deferred *, void (*function)(void *), void *argument)
 	deferred_calls.push_back({function, argument});
 }
 
-void ubk_run_begin(int)
+void ubk_run_begin(int fpu)
 {
+	if (fpu && user_vectors)
+		__asm__ volatile("xrstor64 %0" : : "m"(*user_vectors), "a"(vector_mask), "d"(0) : "memory");
 }
 
-void ubk_run_end(int)
+void ubk_run_end(int fpu)
 {
+	if (fpu && user_vectors)
+		__asm__ volatile("xsave64 %0\n\tvzeroupper" : "+m"(*user_vectors) : "a"(vector_mask), "d"(0) : "memory");
 }
 
 const unsigned long *ubk_work_flags(void)

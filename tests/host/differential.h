@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The differential harness: the same guest code, from the same state, once on the CPU
+ * and once as an image. Where an image is left before the gap's end the thread goes on
+ * natively from the exit's state, as it would in user mode, so an exit that is not
+ * precise shows like any other difference: in registers, flags, vectors, memory, or
+ * in the signal the program would get.
+ */
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "guest.h"
+#include "host.h"
+#include "translator/translate.h"
+
+namespace host {
+
+/* Sums over a differential test; printed at its end. */
+struct Tally {
+	unsigned long runs = 0;			/* comparisons made */
+	unsigned long mismatches = 0;
+	unsigned long images = 0;
+	unsigned long guest_instructions = 0, image_bytes = 0;
+	std::map<std::string, unsigned long> declined;	/* translations refused, by fault */
+	std::map<std::string, unsigned long> exits;	/* by reason */
+	unsigned long dead_flags = 0;	/* faults where flags that nothing reads differed */
+	unsigned long spurious = 0;	/* exits for exceptions that did not happen natively */
+
+	void add(const Tally &other);
+	std::string text() const;
+};
+
+/* A translation in the harness's own code memory, published to the fault table. */
+class Translation {
+public:
+	~Translation();
+	Translation(const Translation &) = delete;
+	Translation &operator=(const Translation &) = delete;
+
+	uint64_t start() const { return start_; }
+	uint64_t entry() const { return entry_; }
+	uint32_t guest_instructions() const { return guest_instructions_; }
+	size_t bytes() const { return bytes_; }
+	const std::vector<ub::sfi::Exit> &exits() const { return exits_; }
+
+private:
+	friend class Differential;
+	Translation() = default;
+
+	uint64_t start_ = 0, entry_ = 0;
+	uint32_t guest_instructions_ = 0;
+	size_t reserved_ = 0, bytes_ = 0;
+	std::vector<ub::sfi::Exit> exits_;
+};
+
+class Differential {
+public:
+	explicit Differential(Guest &guest) : guest_(guest) {}
+
+	/* Translates from `start` with what was learned; null when it is declined, which is
+	 * tallied. `dump` gets the three columns if not null. */
+	std::unique_ptr<Translation> translate(uint64_t start, const std::vector<ub::Observation> &learned = {},
+					       std::string *dump = nullptr);
+
+	/* Compares one run of `translation` from `state` with guest memory filled from `seed`.
+	 * Returns nothing when equal, else what differs, with the guest's bytes and the dump.
+	 * Branches that left the image are added to `learned` if not null. */
+	std::optional<std::string> compare(const Translation &translation, const State &state, uint64_t seed,
+					   std::vector<ub::Observation> *learned = nullptr);
+
+	/* Translates and compares, then again with what was learned, up to `rounds` times or
+	 * until nothing new is. Returns the first difference. */
+	std::optional<std::string> learn_and_compare(const State &state, uint64_t seed, unsigned int rounds);
+
+	Tally tally;
+
+private:
+	std::string describe(const Translation &translation, const State &state, const Ended &native,
+			     const Ended &ours, const std::string &why);
+	std::string difference(const Ended &native, const Ended &ours, bool faulted_in_image);
+
+	Guest &guest_;
+	std::vector<uint8_t> native_memory_;
+};
+
+/* Do the flags in `mask` reach no reader from the code at `ip` on, as far as it can be
+ * seen? A user gets them wrong without being able to tell. */
+bool flags_dead_at(uint64_t ip, unsigned long mask);
+
+} // namespace host

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Writes instances of instruction forms as assembly, with a table to find them by.
+
+Each row of FORMS is a list of mnemonics and the operand forms they are tried with;
+a form in braces stands for a random operand of its kind. The assembler picks the
+encodings, so they come from another hand than the translator's decoder. The table
+says which registers must hold pointers, indexes or counts when an instance runs.
+The seed is fixed: the same file, always.
+"""
+import random
+
+SEED = 2023
+INSTANCES = 4           # of a form with an operand to choose, per mnemonic
+
+GPR64 = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split()
+GPR32 = "eax ecx edx ebx esp ebp esi edi".split() + ["r%dd" % i for i in range(8, 16)]
+GPR16 = "ax cx dx bx sp bp si di".split() + ["r%dw" % i for i in range(8, 16)]
+GPR8 = "al cl dl bl spl bpl sil dil".split() + ["r%db" % i for i in range(8, 16)]
+HIGH8 = {"ah": 0, "ch": 1, "dh": 2, "bh": 3}
+RSP = 4
+
+# What an instance needs of its state beside pointers (kKind… in instructions_test.cc).
+LOW, DIVIDES, COUNTS, TLS, STACK = 1, 2, 4, 8, 16
+
+ALU = "add adc sub sbb and or xor cmp".split()
+SHIFT = "shl shr sar rol ror rcl rcr".split()
+CC = "o no b nb z nz be nbe s ns p np l nl le nle".split()
+
+FORMS = [
+    (["mov"] + ALU, ["{r8}, {r8}", "{r16}, {r16}", "{r32}, {r32}", "{r64}, {r64}",
+                     "{r8}, {m8}", "{r16}, {m16}", "{r32}, {m32}", "{r64}, {m64}",
+                     "{m8}, {r8}", "{m16}, {r16}", "{m32}, {r32}", "{m64}, {r64}",
+                     "{r8}, {i8}", "{r16}, {i16}", "{r32}, {i32}", "{r64}, {i32}",
+                     "{m8}, {i8}", "{m16}, {i16}", "{m32}, {i32}", "{m64}, {i32}"]),
+    (["movabs"], ["{r64}, {i64}"]),
+    (["mov"], ["{r64}, rsp", "{r32}, esp", "{m64}, rsp"]),
+    (["test"], ["{r8}, {r8}", "{r16}, {r16}", "{r32}, {r32}", "{r64}, {r64}", "{m8}, {r8}",
+                "{m64}, {r64}", "{r32}, {i32}", "{m8}, {i8}", "{m32}, {i32}", "{m64}, {i32}"]),
+    (["movzx", "movsx"], ["{r32}, {r8}", "{r32}, {m8}", "{r64}, {r8}", "{r64}, {m8}",
+                          "{r16}, {m8}", "{r32}, {r16}", "{r32}, {m16}", "{r64}, {m16}"]),
+    (["movsxd"], ["{r64}, {r32}", "{r64}, {m32}"]),
+    (["lea"], ["{r64}, {a}", "{r32}, {a}", "{r16}, {a}"]),
+    (["inc", "dec", "neg", "not"], ["{r8}", "{r16}", "{r32}", "{r64}", "{m8}", "{m16}", "{m32}", "{m64}"]),
+    (["mul", "imul"], ["{r8}", "{r32}", "{r64}", "{m8}", "{m16}", "{m32}", "{m64}"]),
+    (["imul"], ["{r32}, {r32}", "{r64}, {m64}", "{r16}, {m16}", "{r64}, {r64}, {i8}", "{r32}, {m32}, {i32}"]),
+    (["div", "idiv"], ["{r8}", "{r16}", "{r32}", "{r64}", "{m8}", "{m16}", "{m32}", "{m64}"]),
+    (SHIFT, ["{r8}, 1", "{r32}, 1", "{r64}, 1", "{m32}, 1", "{r8}, {i5}", "{r16}, {i5}", "{r32}, {i5}",
+             "{r64}, {i6}", "{m8}, {i5}", "{m64}, {i6}", "{r8}, cl", "{r32}, cl", "{r64}, cl", "{m16}, cl", "{m64}, cl"]),
+    (["shld", "shrd"], ["{r32}, {r32}, {i5}", "{r64}, {r64}, cl", "{m64}, {r64}, {i6}", "{m32}, {r32}, cl"]),
+    (["bt", "bts", "btr", "btc"], ["{r32}, {r32}", "{r64}, {r64}", "{r64}, {i6}", "{m64}, {i6}", "{m32}, {i5}",
+                                   "{m64}, {x64}"]),
+    (["bsf", "bsr", "tzcnt", "lzcnt", "popcnt"], ["{r32}, {r32}", "{r64}, {r64}", "{r32}, {m32}", "{r64}, {m64}"]),
+    (["bswap"], ["{r32}", "{r64}"]),
+    (["andn"], ["{r32}, {r32}, {r32}", "{r64}, {r64}, {m64}"]),
+    (["blsi", "blsr", "blsmsk"], ["{r32}, {r32}", "{r64}, {m64}"]),
+    (["bextr", "bzhi", "sarx", "shlx", "shrx"], ["{r32}, {r32}, {r32}", "{r64}, {r64}, {r64}", "{r64}, {m64}, {r64}"]),
+    (["rorx"], ["{r64}, {r64}, {i6}", "{r32}, {m32}, {i5}"]),
+    (["pdep", "pext"], ["{r64}, {r64}, {r64}", "{r64}, {r64}, {m64}"]),
+    (["mulx"], ["{r64}, {r64}, {r64}", "{r64}, {r64}, {m64}"]),
+    (["movbe"], ["{r64}, {m64}", "{m32}, {r32}"]),
+    (["adcx", "adox"], ["{r64}, {r64}", "{r64}, {m64}"]),
+    (["crc32"], ["{r32}, {r8}", "{r64}, {m64}"]),
+    (["cmov" + cc for cc in CC], ["{r32}, {r32}", "{r64}, {r64}", "{r64}, {m64}"]),
+    (["set" + cc for cc in CC], ["{r8}", "{m8}"]),
+    (["xchg"], ["{r8}, {r8}", "{r32}, {r32}", "{r64}, {r64}", "{m8}, {r8}", "{m32}, {r32}", "{m64}, {r64}"]),
+    (["xadd", "cmpxchg"], ["{r32}, {r32}", "{r64}, {r64}", "{m8}, {r8}", "{m32}, {r32}", "{m64}, {r64}"]),
+    (["lock add", "lock sub", "lock and", "lock or", "lock xor", "lock adc", "lock sbb", "lock xadd", "lock cmpxchg"],
+     ["{m8}, {r8}", "{m32}, {r32}", "{m64}, {r64}"]),
+    (["lock add", "lock or"], ["{m32}, {i8}", "{m64}, {i32}"]),
+    (["lock inc", "lock dec", "lock not", "lock neg"], ["{m32}", "{m64}"]),
+    (["lock btr", "lock bts"], ["{m32}, {i5}"]),
+    (["cmpxchg8b", "lock cmpxchg8b"], ["{m64}"]),
+    (["lock cmpxchg16b"], ["{m128}"]),
+    (["cbw", "cwde", "cdqe", "cwd", "cdq", "cqo", "lahf", "sahf", "clc", "stc", "cmc", "cld", "std", "nop", "pause",
+      "lfence", "mfence", "sfence", "endbr64", "xlatb", "leave"], [""]),
+    (["nop"], ["{m32}", "{m16}"]),
+    (["prefetcht0", "prefetchnta", "prefetchw"], ["{m8}"]),
+    (["push"], ["{r64}", "{r16}", "{m64}", "{i8}", "{i32}", "rsp", "qword ptr [rsp+16]"]),
+    (["pop"], ["{r64}", "{r16}", "{m64}", "qword ptr [rsp+16]"]),
+    (["add", "sub"], ["rsp, 8", "rsp, 0x100", "rsp, 0x1000"]),
+    (["lea"], ["rsp, [rsp+0x40]", "rsp, [rsp-0x40]"]),
+    (["and"], ["rsp, -16", "rsp, -64"]),
+    (["mov"], ["{s64}"]),
+    (["lea"], ["rsp, [rbp-0x20]"]),
+    (["enter"], ["0x20, 0"]),
+    (["movsb", "movsw", "movsd", "movsq", "stosb", "stosw", "stosd", "stosq", "lodsb", "lodsq", "scasb", "scasq",
+      "cmpsb", "cmpsq"], [""]),
+    (["rep movsb", "rep movsw", "rep movsd", "rep movsq", "rep stosb", "rep stosd", "rep stosq", "rep lodsb",
+      "repe cmpsb", "repne cmpsb", "repe cmpsq", "repne scasb", "repe scasb", "repne scasq"], [""]),
+    # Never in a translation; the exit must be before them and change nothing.
+    (["pushfq", "ud2", "hlt", "cli", "in al, dx", "clts", "mov rax, cr0", "wbinvd"], [""]),
+]
+
+
+class Instance:
+    """One instruction with its operands chosen."""
+
+    def __init__(self, mnemonic, form, rng):
+        self.rng = rng
+        self.pointers, self.indexes, self.kinds = 0, 0, 0
+        # ah … bh cannot be named beside anything that needs a REX prefix.
+        self.rexless = "8}" in form and "64" not in form and rng.random() < 0.3
+        name = mnemonic.split()[-1]
+        if name in ("div", "idiv"):
+            self.kinds |= DIVIDES
+        if name[:4] in ("movs", "stos", "lods", "scas", "cmps") and form == "":
+            self.pointers |= 1 << 6 | 1 << 7
+        if mnemonic.startswith("rep"):
+            self.kinds |= COUNTS
+        if name == "xlatb":
+            self.pointers |= 1 << 3
+        if name in ("leave", "enter") or "rbp-0x20" in form or form == "{s64}":
+            self.kinds |= STACK
+        while "{" in form:
+            start, end = form.index("{"), form.index("}")
+            form = form[:start] + self.operand(form[start + 1:end]) + form[end + 1:]
+        self.text = (mnemonic + " " + form).strip()
+
+    def register(self, names):
+        choices = [i for i in range(8 if self.rexless else 16) if i != RSP]
+        return names[self.rng.choice(choices)]
+
+    def operand(self, kind):
+        size = {"8": "byte", "16": "word", "32": "dword", "64": "qword", "128": "xmmword"}
+        rng = self.rng
+        if kind == "r8":
+            if self.rexless:
+                return rng.choice(list(HIGH8) + GPR8[:4])
+            return self.register(GPR8)
+        if kind == "r16":
+            return self.register(GPR16)
+        if kind == "r32":
+            return self.register(GPR32)
+        if kind == "r64":
+            return self.register(GPR64)
+        if kind == "x64":       # a bit offset
+            register = self.register(GPR64)
+            self.indexes |= 1 << GPR64.index(register)
+            return register
+        if kind == "s64":
+            return "rsp, rbp"
+        if kind[0] == "i":
+            bits = int(kind[1:])
+            if bits in (5, 6):
+                return str(rng.randrange(1 << bits))
+            value = rng.choice([0, 1, -1, 2 ** (bits - 1) - 1, -2 ** (bits - 1), rng.randrange(-2 ** (bits - 1), 2 ** (bits - 1))])
+            return str(value)
+        if kind == "a":
+            return self.address(True)
+        return "%s ptr %s" % (size[kind[1:]], self.address(False))
+
+    def address(self, anything):
+        """A memory operand; `anything`: only computed with, need not be mapped."""
+        rng = self.rng
+        registers = [i for i in range(8 if self.rexless else 16) if i != RSP]
+
+        def pointer():
+            choice = rng.choice([i for i in registers if not self.indexes >> i & 1])
+            if not anything:
+                self.pointers |= 1 << choice
+            return GPR64[choice]
+
+        def index():
+            choice = rng.choice([i for i in registers if not self.pointers >> i & 1])
+            if not anything:
+                self.indexes |= 1 << choice
+            return GPR64[choice]
+
+        d8 = rng.randrange(-128, 128)
+        d32 = rng.choice([rng.randrange(-0x800, 0x800), 0x7f0, -0x7f0])
+        scale = rng.choice([1, 2, 4, 8])
+        shape = rng.randrange(12)
+        if shape <= 1:
+            return "[%s]" % pointer()
+        if shape <= 3:
+            return "[%s%+d]" % (pointer(), d8)
+        if shape == 4:
+            return "[%s%+d]" % (pointer(), d32)
+        if shape <= 6:
+            base = pointer()
+            return "[%s+%s*%d%+d]" % (base, index(), scale, d8)
+        if shape == 7:
+            return "[rsp%+d]" % (abs(d8) & ~7)
+        if shape == 8:
+            return "[rsp+%s*%d%+d]" % (index(), scale, abs(d8))
+        if shape == 9:
+            self.kinds |= LOW
+            return "[rip+0x%x]" % (0x102000 + 8 * rng.randrange(0x200))
+        if shape == 10:
+            self.kinds |= LOW
+            return rng.choice(["ds:0x%x" % (0x10102000 + 8 * rng.randrange(0x200)),
+                               "[%s*%d+0x10102000]" % (index(), scale)])
+        self.kinds |= TLS
+        return "fs:[ub_tls_scratch@tpoff+%d]" % (8 * rng.randrange(7))
+
+
+def main():
+    rng = random.Random(SEED)
+    print("\t.intel_syntax noprefix\n\t.section .rodata\n")
+    rows = []
+    for mnemonics, forms in FORMS:
+        for mnemonic in mnemonics:
+            for form in forms:
+                for _ in range(INSTANCES if "{" in form else 1):
+                    instance = Instance(mnemonic, form, rng)
+                    n = len(rows)
+                    print(".Li%d:\t%s" % (n, instance.text))
+                    rows.append((n, instance))
+    print(".Li%d:" % len(rows))
+    print("\n\t.section .data.rel.ro, \"aw\"\n\t.p2align 3\n\t.globl ub_instructions, ub_instructions_end")
+    print("ub_instructions:")
+    for n, instance in rows:
+        print("\t.quad .Lt%d, .Li%d, .Li%d\n\t.long %d, %d, %d, 0" %
+              (n, n, n + 1, instance.pointers, instance.indexes, instance.kinds))
+    print("ub_instructions_end:\n\n\t.section .rodata.str1.1, \"aMS\", @progbits, 1")
+    for n, instance in rows:
+        print(".Lt%d:\t.string \"%s\"" % (n, instance.text))
+    print("\t.section .note.GNU-stack, \"\", @progbits")
+
+
+main()
