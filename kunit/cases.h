@@ -36,6 +36,13 @@ struct ub_case {
 	void *runner;
 };
 
+/**
+ * ub_case_guest - what ubk_guest_read() reads, of any mm, until the case ends
+ * Reads of [start, start + count) give `bytes`, which must stay; all others give nothing.
+ * A later call replaces an earlier one. Implemented by the runners.
+ */
+void ub_case_guest(unsigned long start, const void *bytes, unsigned long count);
+
 #define CASE(suite, name) void ub_case_##suite##_##name(struct ub_case *test);
 #include "cases.inc"
 #undef CASE

@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include "cases.h"
+#include "host.h"
 
 namespace {
+
+unsigned long guest_start;
 
 void record(ub_case *, const char *file, int line, const char *expression, int compared, unsigned long left,
 	    unsigned long right)
@@ -31,9 +34,18 @@ void run(void (*body)(ub_case *))
 	test.record = record;
 	test.note = note;
 	body(&test);
+	ub_case_guest(0, nullptr, 0);
 }
 
 } // namespace
+
+extern "C" void ub_case_guest(unsigned long start, const void *bytes, unsigned long count)
+{
+	host::remove_guest_code(guest_start);
+	guest_start = start;
+	if (count)
+		host::add_guest_code(start, bytes, count);
+}
 
 #define CASE(suite, name) TEST(suite, name) { run(ub_case_##suite##_##name); }
 #include "cases.inc"
