@@ -48,8 +48,10 @@ struct ubk_group {
 extern spinlock_t ubk_stat_lock;
 
 int ubk_cgroup_init(void);
-void ubk_cgroup_exit(void);
-void ubk_groups_free(void);
+void ubk_cgroup_exit(void);	/* takes the files away, disables every cgroup */
+void ubk_groups_free(void);	/* after the last task and space */
+/* For stat.c: calls visit() for each group. ubk_stat_lock held. */
+void ubk_groups_visit(void (*visit)(const struct ubk_group *group, void *argument), void *argument);
 
 /* Is any cgroup's own setting 1? Any context. */
 bool ubk_cgroups_enabled(void);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * params.c - the module's parameters, in /sys/module/ub/parameters and at load:
+ * the profiler's and the chain's settings, each with its range, and the off switch.
+ * A value out of range or not a number is refused with -EINVAL and changes nothing.
+ */
+#include <linux/moduleparam.h>
+
+#include "kernel/glue.h"
+
+/* SETTING(field, default, lowest, highest, description with unit) */
+#define SETTINGS(SETTING)									\
+	SETTING(sample_interval, 8, 1, 65536,							\
+		"of an intensive thread's system calls one in so many is sampled")		\
+	SETTING(coarse_window_us, 2000, 10, 10000000,						\
+		"microseconds over which a thread's system calls are counted")			\
+	SETTING(coarse_rate, 5000, 0, 100000000,						\
+		"system calls per second above which a thread is intensive")			\
+	SETTING(short_gap_us, 50, 1, 1000000,							\
+		"microseconds between two system calls up to which the gap is short")		\
+	SETTING(hot_samples, 16, 1, 65536,							\
+		"sampled short gaps that make a site hot")					\
+	SETTING(chain_max, 4096, 1, 16777216,							\
+		"system calls made in a row before user mode is returned to")			\
+	SETTING(chain_max_us, 10000, 10, 1000000,						\
+		"microseconds in a row before user mode is returned to")
+
+struct ub_settings ub_settings = {
+#define SETTING(field, value, lowest, highest, description) .field = (value),
+	SETTINGS(SETTING)
+#undef SETTING
+};
+
+struct bounds {
+	unsigned int *field;
+	unsigned int lowest, highest;
+};
+
+static int set_bounded(const char *text, const struct kernel_param *param)
+{
+	const struct bounds *bounds = param->arg;
+	unsigned int value;
+	int error = kstrtouint(text, 0, &value);
+
+	if (error)
+		return -EINVAL;
+	if (value < bounds->lowest || value > bounds->highest)
+		return -EINVAL;
+	WRITE_ONCE(*bounds->field, value);
+	return 0;
+}
+
+static int get_bounded(char *buffer, const struct kernel_param *param)
+{
+	const struct bounds *bounds = param->arg;
+
+	return sprintf(buffer, "%u\n", READ_ONCE(*bounds->field));
+}
+
+static const struct kernel_param_ops range_ops = {
+	.set = set_bounded,
+	.get = get_bounded,
+};
+
+#define SETTING(field, value, lowest, highest, description)				\
+	static_assert((value) >= (lowest) && (value) <= (highest));			\
+	static const struct bounds field##_bounds = { &ub_settings.field, lowest, highest };	\
+	module_param_cb(field, &range_ops, (void *)&field##_bounds, 0644);		\
+	MODULE_PARM_DESC(field, description " (" #lowest " to " #highest ", default " #value ")");
+SETTINGS(SETTING)
+#undef SETTING
+
+bool ubk_enabled = true;
+
+static int set_enabled(const char *text, const struct kernel_param *param)
+{
+	bool value;
+
+	if (!text || kstrtobool(text, &value))
+		return -EINVAL;
+	WRITE_ONCE(ubk_enabled, value);
+	if (!value)
+		ubk_tasks_poke();
+	return 0;
+}
+
+static const struct kernel_param_ops enabled_ops = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = set_enabled,
+	.get = param_get_bool,
+};
+module_param_cb(enabled, &enabled_ops, &ubk_enabled, 0644);
+MODULE_PARM_DESC(enabled, "0 ends all chains at once and starts none, whatever cgroups say (default 1)");

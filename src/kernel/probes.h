@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* probes.h - probes on tracepoints of the kernel that modules cannot link to. */
+#pragma once
+
+struct tracepoint;
+
+struct ubk_probe {
+	const char *name;
+	void *function;			/* (void *data, what the tracepoint passes ...) */
+	struct tracepoint *tracepoint;	/* where it is registered, or NULL */
+};
+
+/* Registers all of them, or none and says which is missing. May sleep. */
+int ubk_probes_add(struct ubk_probe *probes, unsigned int count);
+/* When it returns none is running and none will run. May sleep. */
+void ubk_probes_remove(struct ubk_probe *probes, unsigned int count);
