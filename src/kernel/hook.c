@@ -70,6 +70,8 @@ long ubk_hook_syscall(struct pt_regs *regs, unsigned int nr)
 
 	WRITE_ONCE(task->inside, true);
 	task->thread.count[UB_COUNT_syscalls]++;
+	if (task->thread.gap_start_ip && task->thread.space)
+		ub_before_syscall(&task->thread);
 	regs->ax = ubk_call_syscall(regs, nr);
 
 	if (likely(ubk_active() && !task->gone && task->thread.space))
