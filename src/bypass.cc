@@ -20,13 +20,9 @@
 #include "translator/translate.h"
 
 struct ub_settings ub_settings = {
-	.sample_interval = 8,
-	.coarse_window_us = 2000,
-	.coarse_rate = 5000,
-	.short_gap_us = 50,
-	.hot_samples = 8,
-	.chain_max = 4096,
-	.chain_max_us = 10000,
+#define SETTING(field, value, lowest, highest, description) .field = value,
+#include "settings.inc"
+#undef SETTING
 };
 
 namespace ub {

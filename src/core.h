@@ -72,16 +72,12 @@ struct ub_thread {
 	unsigned char fpu;		/* the last translation run used vector registers */
 };
 
-/* Runtime-changeable settings; plain words, read without a lock, written by the glue after
- * it has checked their range. */
+/* Runtime-changeable settings (settings.inc); plain words, read without a lock, written by
+ * the glue after it has checked their range. */
 struct ub_settings {
-	unsigned int sample_interval;	/* of an intensive thread's syscalls one in so many is sampled; 1 … 65536 */
-	unsigned int coarse_window_us;	/* length of the window a thread's syscalls are counted over */
-	unsigned int coarse_rate;	/* syscalls per second above which a thread is intensive */
-	unsigned int short_gap_us;	/* a gap up to so long is short */
-	unsigned int hot_samples;	/* sampled short gaps that make a site hot */
-	unsigned int chain_max;		/* syscalls in one chain */
-	unsigned int chain_max_us;	/* time in one chain */
+#define SETTING(field, value, lowest, highest, description) unsigned int field;
+#include "settings.inc"
+#undef SETTING
 };
 extern struct ub_settings ub_settings;
 

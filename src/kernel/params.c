@@ -8,29 +8,6 @@
 
 #include "kernel/glue.h"
 
-/* SETTING(field, default, lowest, highest, description with unit) */
-#define SETTINGS(SETTING)									\
-	SETTING(sample_interval, 8, 1, 65536,							\
-		"of an intensive thread's system calls one in so many is sampled")		\
-	SETTING(coarse_window_us, 2000, 10, 10000000,						\
-		"microseconds over which a thread's system calls are counted")			\
-	SETTING(coarse_rate, 5000, 0, 100000000,						\
-		"system calls per second above which a thread is intensive")			\
-	SETTING(short_gap_us, 50, 1, 1000000,							\
-		"microseconds between two system calls up to which the gap is short")		\
-	SETTING(hot_samples, 16, 1, 65536,							\
-		"sampled short gaps that make a site hot")					\
-	SETTING(chain_max, 4096, 1, 16777216,							\
-		"system calls made in a row before user mode is returned to")			\
-	SETTING(chain_max_us, 10000, 10, 1000000,						\
-		"microseconds in a row before user mode is returned to")
-
-struct ub_settings ub_settings = {
-#define SETTING(field, value, lowest, highest, description) .field = (value),
-	SETTINGS(SETTING)
-#undef SETTING
-};
-
 struct bounds {
 	unsigned int *field;
 	unsigned int lowest, highest;
@@ -67,7 +44,7 @@ static const struct kernel_param_ops range_ops = {
 	static const struct bounds field##_bounds = { &ub_settings.field, lowest, highest };	\
 	module_param_cb(field, &range_ops, (void *)&field##_bounds, 0644);		\
 	MODULE_PARM_DESC(field, description " (" #lowest " to " #highest ", default " #value ")");
-SETTINGS(SETTING)
+#include "settings.inc"
 #undef SETTING
 
 bool ubk_enabled = true;
