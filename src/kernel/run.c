@@ -61,6 +61,18 @@ void ubk_run_end(int fpu)
 	preempt_enable();
 }
 
+/* A run in a loop leaves at its next poll: its thread finds work, which is none. */
+static void end_run(unsigned int cpu)
+{
+	struct ubk_task *task;
+
+	rcu_read_lock();
+	task = READ_ONCE(per_cpu(ubk_current, cpu));
+	if (task)
+		set_tsk_thread_flag(task->task, TIF_NOTIFY_RESUME);
+	rcu_read_unlock();
+}
+
 void ubk_run_wait(const struct cpumask *cpus)
 {
 	unsigned int cpu;
@@ -71,9 +83,11 @@ void ubk_run_wait(const struct cpumask *cpus)
 		const unsigned long *sequence = per_cpu_ptr(&run_sequence, cpu);
 		unsigned long seen = READ_ONCE(*sequence);
 
-		if (seen & 1)
-			while (READ_ONCE(*sequence) == seen)
-				cpu_relax();
+		if (!(seen & 1))
+			continue;
+		end_run(cpu);
+		while (READ_ONCE(*sequence) == seen)
+			cpu_relax();
 	}
 	/* The runs' memory accesses, before what the caller does next. */
 	smp_mb();
