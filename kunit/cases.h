@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-/* Each case begins with this much zeroed memory of its own. */
+/* Memory each case has for itself; what is in it at the beginning is left over. */
 #define UB_CASE_SCRATCH_BYTES (32ul << 20)
 
 struct ub_case {

@@ -38,7 +38,6 @@ static void run(struct kunit *kunit, void (*body)(struct ub_case *test))
 	};
 
 	KUNIT_ASSERT_NOT_NULL(kunit, scratch);
-	memset(scratch, 0, UB_CASE_SCRATCH_BYTES);
 	body(&test);
 	ub_case_guest(0, NULL, 0);
 }
@@ -60,7 +59,7 @@ static struct kunit_case cases[] = {
 
 static int suite_init(struct kunit_suite *suite)
 {
-	scratch = vzalloc(UB_CASE_SCRATCH_BYTES);
+	scratch = vmalloc(UB_CASE_SCRATCH_BYTES);
 	return scratch ? 0 : -ENOMEM;
 }
 

@@ -27,7 +27,7 @@ void note(ub_case *, const char *text)
 
 void run(void (*body)(ub_case *))
 {
-	std::unique_ptr<char, void (*)(void *)> scratch(static_cast<char *>(calloc(1, UB_CASE_SCRATCH_BYTES)), free);
+	std::unique_ptr<char, void (*)(void *)> scratch(static_cast<char *>(malloc(UB_CASE_SCRATCH_BYTES)), free);
 	ub_case test{};
 
 	test.scratch = scratch.get();
