@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * discover → analyze → sanitize → emit → VERIFY → publish
+ *
+ * The proof, in four passes over an image. Trusted; knows nothing of how it was made.
+ *
+ *	decode	every instruction from the first byte to the last, each legal by itself
+ *		(instruction.cc); branches lead to instruction starts; the last one is a
+ *		jump or an exit stub; no endbr64 but at the start, not even inside others
+ *	polls	every backward branch passes a poll: its target is one, or it stands
+ *		directly behind one and nothing leads between the two
+ *	faults	every instruction that may raise an exception has one fault entry, which
+ *		leads to an exit stub
+ *	flow	the values of state.h at every instruction, to a fixed point; then every
+ *		[reg + d] reaches user memory or holes only, and the kernel's value that
+ *		entry and polls leave in r9 is overwritten before it is read
+ *
+ * For whoever emits images:
+ *	- polls and exit stubs have the bytes given in instruction.cc, and are one
+ *	  instruction: they have one start, nothing branches into them;
+ *	- only exit stubs leave; jcc, polls and fault entries lead to stubs, not to leave;
+ *	- branches have no prefix; jecxz, loop, call and ret do not exist;
+ *	- masks: `and r, m` and `pdep r, x, m` (64 bits) with m holding the mask (r10 at entry,
+ *	  `mov m, [rsp + UB_FRAME_MASK]`, or its value as an immediate), `btr r, 47`;
+ *	  user addresses are also a constant below 2^47 and the result of a 32-bit mov, movzx, lea;
+ *	- moves, lea r, [b + d] (64 bits), add, sub, inc, dec keep them, drifting by at most
+ *	  kStackDrift; an integer access through any register narrows its drift again (state.h);
+ *	- instructions that may raise need entries: any user access, prefetches too, and what
+ *	  the rule table says; entries elsewhere do no harm;
+ *	- code that nothing leads to is checked as if everything in registers were unknown.
+ */
+#include "sfi/verify.h"
+
+#include "sfi/instruction.h"
+#include "sfi/rules.h"
+#include "sfi/state.h"
+
+namespace ub::sfi {
+
+namespace {
+
+constexpr uint32_t kNowhere = ~0u;
+
+/* Passes after which a loop's windows are no longer refined, and all given up. */
+constexpr int kWidenAfter = 4;
+constexpr int kMaxPasses = 64;
+
+class Verifier {
+public:
+	Verifier(const Image &image, const Contract &contract, Arena &arena, Refusal &refusal)
+		: image_(image), contract_(contract), arena_(arena), refusal_(refusal) {}
+
+	Result<> run();
+	bool uses_fpu() const { return uses_fpu_; }
+
+private:
+	Fault refuse(uint32_t offset, const char *why)
+	{
+		refusal_ = {offset, why};
+		return Fault::kRejected;
+	}
+
+	uint32_t size() const { return uint32_t(image_.bytes.size()); }
+	/* The instruction that starts at an offset, or kNowhere. */
+	uint32_t index_of(uint32_t offset) const { return offset < size() ? starts_[offset] - 1 : kNowhere; }
+	bool is_stub(uint32_t index) const { return index != kNowhere && code_[index].flow == Flow::kExit; }
+
+	Result<> check_bounds();
+	Result<> decode();
+	Result<> link();
+	Result<> check_polls();
+	Result<> check_faults();
+	Result<> find_values();
+	Result<> check_values();
+	bool spread(State &now, uint32_t index, bool widen);
+
+	const Image &image_;
+	const Contract &contract_;
+	Arena &arena_;
+	Refusal &refusal_;
+	bool uses_fpu_ = false;
+	Table<Instruction> code_;
+	uint32_t *starts_ = nullptr;	/* by offset: 1 + index of the instruction, or 0 */
+	State *labels_ = nullptr;	/* by Instruction::label */
+	uint32_t label_count_ = 0;
+};
+
+Result<> Verifier::check_bounds()
+{
+	if (image_.bytes.empty() || image_.bytes.size() > kImageMaxBytes)
+		return refuse(0, "the image is empty or too long");
+	if (image_.exits.size() > kMaxExits)
+		return refuse(0, "too many exits");
+	for (const Exit &exit : image_.exits)
+		if (!exit.ip.in_user_half())
+			return refuse(0, "an exit to an address outside the user half");
+
+	/* A landing pad inside another instruction would be a target for indirect branches. */
+	const std::span<const uint8_t> bytes = image_.bytes;
+	for (uint32_t at = 1; at + 4 <= bytes.size(); at++)
+		if (bytes[at] == 0xf3 && bytes[at + 1] == 0x0f && bytes[at + 2] == 0x1e && (bytes[at + 3] & 0xfe) == 0xfa)
+			return refuse(at, "the bytes of an endbr after the start");
+	return Nothing{};
+}
+
+Result<> Verifier::decode()
+{
+	InstructionReader *reader = arena_.make<InstructionReader>();
+	code_ = Table<Instruction>(arena_, size() / 2 + 2);
+	starts_ = arena_.make<uint32_t>(size());
+	if (arena_.exhausted())
+		return Fault::kNoMemory;
+	if (!start_reading(*reader, image_, contract_))
+		return refuse(0, "there is no decoder");
+
+	for (uint32_t offset = 0; offset < size(); offset += code_.back().length) {
+		Instruction instruction;
+		const char *why = read_instruction(*reader, offset, instruction);
+
+		if (why)
+			return refuse(offset, why);
+		if (!code_.push_back(instruction))
+			return refuse(offset, "more instructions than one for every two bytes");
+		starts_[offset] = uint32_t(code_.size());
+		uses_fpu_ |= instruction.vector;
+	}
+
+	const Flow last = code_.back().flow;
+	if (last != Flow::kJump && last != Flow::kExit)
+		return refuse(code_.back().offset, "control runs past the end");
+	return Nothing{};
+}
+
+/* Branch targets exist; all but exit stubs get a label, to keep a state of their own. */
+Result<> Verifier::link()
+{
+	for (const Instruction &instruction : code_) {
+		if (instruction.flow == Flow::kNext || instruction.flow == Flow::kExit)
+			continue;
+		const uint32_t index = index_of(instruction.target);
+		if (index == kNowhere)
+			return refuse(instruction.offset, "a branch to what is not the start of an instruction");
+		if (instruction.flow == Flow::kPoll && !is_stub(index))
+			return refuse(instruction.offset, "a poll that does not lead to an exit stub");
+		if (!code_[index].label && !is_stub(index))
+			code_[index].label = ++label_count_;
+	}
+	labels_ = arena_.make<State>(label_count_ + 1);
+	if (arena_.exhausted())
+		return Fault::kNoMemory;
+	return Nothing{};
+}
+
+Result<> Verifier::check_polls()
+{
+	for (uint32_t i = 0; i < code_.size(); i++) {
+		const Instruction &branch = code_[i];
+		if (branch.flow != Flow::kBranch && branch.flow != Flow::kJump)
+			continue;
+		if (branch.target > branch.offset)
+			continue;
+		const Instruction &target = code_[index_of(branch.target)];
+		if (target.flow == Flow::kPoll || target.flow == Flow::kExit)
+			continue;
+		if (i == 0 || code_[i - 1].flow != Flow::kPoll || branch.label)
+			return refuse(branch.offset, "a backward branch without a poll");
+	}
+	return Nothing{};
+}
+
+Result<> Verifier::check_faults()
+{
+	size_t next = 0;
+
+	for (const Instruction &instruction : code_) {
+		bool covered = false;
+
+		if (next < image_.faults.size() && image_.faults[next].instruction < instruction.offset)
+			return refuse(image_.faults[next].instruction, "a fault entry that is out of order or not at an instruction");
+		if (next < image_.faults.size() && image_.faults[next].instruction == instruction.offset) {
+			if (!is_stub(index_of(image_.faults[next].stub)))
+				return refuse(instruction.offset, "a fault entry that does not lead to an exit stub");
+			covered = true;
+			next++;
+		}
+		if (instruction.may_fault && !covered)
+			return refuse(instruction.offset, "an instruction that may fault without a fault entry");
+	}
+	if (next != image_.faults.size())
+		return refuse(image_.faults[next].instruction, "a fault entry that is out of order or not at an instruction");
+	return Nothing{};
+}
+
+/*
+ * One step of the walk in address order: `now` becomes the state before the
+ * instruction, which takes in what branches brought, then the state after it, which is
+ * brought to its target. Return: whether a label that was passed already changed.
+ */
+bool Verifier::spread(State &now, uint32_t index, bool widen)
+{
+	const Instruction &instruction = code_[index];
+	bool again = false;
+
+	if (instruction.label) {
+		labels_[instruction.label].join(now, widen);
+		now = labels_[instruction.label];
+	}
+	if (!now.reached)
+		return false;
+	now.step(instruction);
+	if (instruction.flow == Flow::kBranch || instruction.flow == Flow::kJump) {
+		const uint32_t label = code_[index_of(instruction.target)].label;
+		const bool changed = label && labels_[label].join(now, widen);
+		again = changed && instruction.target <= instruction.offset;
+	}
+	if (instruction.flow == Flow::kJump || instruction.flow == Flow::kExit)
+		now = State{};
+	return again;
+}
+
+/* To a fixed point; afterwards labels_ holds on every path. */
+Result<> Verifier::find_values()
+{
+	bool again = true;
+
+	for (int pass = 0; again; pass++) {
+		if (pass == kMaxPasses)
+			return refuse(0, "the values in registers do not become stable");
+		State now = State::entry();
+		again = false;
+		for (uint32_t i = 0; i < code_.size(); i++)
+			again |= spread(now, i, pass >= kWidenAfter);
+	}
+	return Nothing{};
+}
+
+Result<> Verifier::check_values()
+{
+	State now = State::entry();
+
+	for (const Instruction &instruction : code_) {
+		if (instruction.label)
+			now = labels_[instruction.label];
+		if (!now.reached)
+			now = State{.reached = true, .r = {}};
+
+		for (int r = 0; r < kRegisters; r++)
+			if ((instruction.reads & (1u << r)) && now.r[r].kind == Value::kKernel)
+				return refuse(instruction.offset, "the kernel's value that entry or a poll left in r9 is read");
+		if (instruction.base != kNoRegister && !now.r[instruction.base].reaches_user_only(instruction.displacement))
+			return refuse(instruction.offset, "an access through a register that is not proven to hold a user address");
+
+		now.step(instruction);
+		if (instruction.flow == Flow::kJump || instruction.flow == Flow::kExit)
+			now = State{};
+	}
+	return Nothing{};
+}
+
+Result<> Verifier::run()
+{
+	TRY(check_bounds());
+	TRY(decode());
+	TRY(link());
+	TRY(check_polls());
+	TRY(check_faults());
+	TRY(find_values());
+	TRY(check_values());
+	return Nothing{};
+}
+
+} // namespace
+
+Result<VerifiedImage> verify(const Image &image, const Contract &contract, Arena &arena, Refusal *refusal)
+{
+	Refusal ignored;
+	Verifier verifier(image, contract, arena, refusal ? *refusal : ignored);
+
+	TRY(verifier.run());
+	return VerifiedImage(image, verifier.uses_fpu());
+}
+
+} // namespace ub::sfi
