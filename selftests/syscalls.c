@@ -85,7 +85,7 @@ static const struct call {
 	{ SYS_iopl, 7, 0, 0 },
 	{ SYS_ioperm, 0x100000, 1, 1 },
 	{ SYS_modify_ldt, 99, 0, 0 },
-	{ SYS_clone, 0x00020000, 0, 0 },	/* CLONE_SIGHAND without VM: EINVAL */
+	{ SYS_clone, 0x00000800, 0, 0 },	/* CLONE_SIGHAND without VM: EINVAL */
 	{ SYS_unshare, 1, 0, 0 },
 	{ SYS_set_robust_list, 0, 1, 0 },
 	{ SYS_rseq, 0, 0, 0 },

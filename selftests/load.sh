@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# load: the module comes and goes: by insmod and by modprobe, five times, with
+# nothing and with a task in an enabled cgroup; wrong parameters keep it out; no
+# file or directory of it stays. UB_MODULE names the module's file.
+
+. "$(dirname "$0")/tap.sh"
+
+if [ -z "${UB_MODULE:-}" ] || [ "$(id -u)" != 0 ]; then
+	skip "UB_MODULE does not name a module" "loading"
+	finish
+fi
+
+group=/sys/fs/cgroup/ubtest.load
+mkdir -p "$group"
+absent || rmmod ub
+
+no_files() {
+	[ ! -e "$group/ub.enable" ] && [ ! -e "$group/ub.stat" ] && [ ! -e /sys/module/ub ] &&
+		[ ! -e /sys/kernel/debug/ub ] && [ ! -e /sys/kernel/tracing/events/ub ]
+}
+refused() { ! insmod "$UB_MODULE" "$@" 2>/dev/null && absent; }
+described() {
+	local name
+	for name in $(modinfo -F parm "$UB_MODULE" | cut -d: -f1); do
+		[ -n "$(modinfo -F parm "$UB_MODULE" | sed -n "s/^$name://p" | sed 's/(.*)$//')" ] || return 1
+	done
+}
+fast_rmmod() {
+	local start=$SECONDS
+	rmmod ub && [ $((SECONDS - start)) -lt 10 ] && absent
+}
+
+check "licence is GPL" test "$(modinfo -F license "$UB_MODULE")" = GPL
+check "parameters are described" described
+check "a value out of range keeps it out" refused chain_max=999999999999
+check "so does one that is no number" refused chain_max=x
+
+for i in 1 2 3 4 5; do
+	check "$i: insmod" insmod "$UB_MODULE"
+	check "$i: ub.enable reads inherit" test "$(cat "$group/ub.enable")" = inherit
+	check "$i: a second insmod fails" eval '! insmod "$UB_MODULE" 2>/dev/null'
+	echo 1 >"$group/ub.enable"
+	"$programs/spin" "$group" >"/tmp/spin.$$" &
+	spin=$!
+	check "$i: a task chains" chains "$group"
+	check "$i: rmmod" fast_rmmod
+	check "$i: nothing of it stays" no_files
+	kill -TERM "$spin"
+	check "$i: the task went on rightly" wait "$spin"
+done
+rm -f "/tmp/spin.$$"
+
+for i in 1 2 3 4 5; do
+	insmod "$UB_MODULE" && rmmod ub || break
+done
+check "five quick cycles" no_files
+
+# modprobe, in a module tree of our own
+tree=$(mktemp -d)
+release=$(uname -r)
+mkdir -p "$tree/lib/modules/$release/updates"
+cp "$UB_MODULE" "$tree/lib/modules/$release/updates/ub.ko"
+depmod -b "$tree" "$release" 2>/dev/null
+check "modprobe" modprobe -d "$tree" ub
+check "it is there" present
+check "modprobe -r" modprobe -d "$tree" -r ub
+check "it is gone" absent
+check "modprobe with a parameter" modprobe -d "$tree" ub enabled=0
+check "the parameter is set" grep -q '^[0N]' /sys/module/ub/parameters/enabled
+check "rmmod" fast_rmmod
+rm -rf "$tree"
+rmdir "$group"
+finish

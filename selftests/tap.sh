@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# tap.sh - TAP and ub.stat for tests that are bash scripts; sourced.
+
+points=0 failures=0
+
+# check NAME COMMAND...: a point, passed if the command succeeds
+check() {
+	local name=$1
+	shift
+	points=$((points + 1))
+	if "$@"; then
+		echo "ok $points $name"
+	else
+		failures=$((failures + 1))
+		echo "not ok $points $name"
+	fi
+}
+
+skip() {
+	points=$((points + 1))
+	echo "ok $points $2 # SKIP $1"
+}
+
+finish() {
+	echo "1..$points"
+	[ "$failures" = 0 ]
+	exit
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
+# Where the programs are: beside the script, or where run-all built them.
+programs=${UB_PROGRAMS:-$here}
+
+present() { [ -e /sys/module/ub ]; }
+absent() { ! present; }
+
+# stat_of CGROUP KEY
+stat_of() { awk -v key="$2" '$1 == key { print $2 }' "$1/ub.stat"; }
+
+# chains CGROUP: within ten seconds its tasks chain most of what they call
+chains() {
+	local c0 c1 s0 s1
+	for _ in $(seq 50); do
+		c0=$(stat_of "$1" chained) s0=$(stat_of "$1" syscalls)
+		sleep 0.2
+		c1=$(stat_of "$1" chained) s1=$(stat_of "$1" syscalls)
+		[ $((s1 - s0)) -le 100 ] || [ $(((c1 - c0) * 10)) -lt $(((s1 - s0) * 8)) ] || return 0
+	done
+	return 1
+}
+
+echo "TAP version 13"
