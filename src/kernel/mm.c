@@ -22,6 +22,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -145,6 +146,27 @@ static const struct mmu_notifier_ops notifier_ops = {
 	.release = released,
 };
 
+/* Registering gives up where a signal is pending, and nobody would try again: the
+ * signal waits until it is done. */
+static struct mmu_notifier *get_notifier(struct mm_struct *owner)
+{
+	bool signal = false, work = false;
+	struct mmu_notifier *notifier;
+
+	do {
+		notifier = mmu_notifier_get(&notifier_ops, owner);
+		if (notifier != ERR_PTR(-EINTR) || fatal_signal_pending(current))
+			break;
+		signal |= test_and_clear_thread_flag(TIF_SIGPENDING);
+		work |= test_and_clear_thread_flag(TIF_NOTIFY_SIGNAL);
+	} while (true);
+	if (signal)
+		set_thread_flag(TIF_SIGPENDING);
+	if (work)
+		set_thread_flag(TIF_NOTIFY_SIGNAL);
+	return notifier;
+}
+
 struct ubk_mm *ubk_mm_get_current(struct ubk_group *group)
 {
 	struct mmu_notifier *notifier;
@@ -152,7 +174,7 @@ struct ubk_mm *ubk_mm_get_current(struct ubk_group *group)
 
 	if (!current->mm)
 		return NULL;
-	notifier = mmu_notifier_get(&notifier_ops, current->mm);
+	notifier = get_notifier(current->mm);
 	if (IS_ERR(notifier))
 		return NULL;
 	mm = container_of(notifier, struct ubk_mm, notifier);
