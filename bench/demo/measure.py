@@ -1,0 +1,269 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""measure.py - the demo's part in the guest
+
+usage: measure.py [--pairs N] [--seconds S] CASE...
+
+Loads the module UB_MODULE names, makes a cgroup with ub.enable = 1 and one with 0,
+and runs each case's program in both in turn: the same number of calls, chosen so
+that the native side takes S seconds. One JSON object a case goes to standard
+output, in the form of build/results (see bench/demo/run); progress to standard error.
+
+Each case is first started once to be watched: ub.stat of its cgroup is read every
+millisecond for the time from the loop's start to the first chained system call.
+Shares and exits are those of the measured calls, after the program's warm-up; dd
+knows no warm-up and is watched for them instead.
+
+The case `outside` compares the module not loaded with a program outside of the
+enabled cgroup while another one is busy inside.
+"""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+CGROUPS = "/sys/fs/cgroup"
+OFF, ON = CGROUPS + "/demo-off", CGROUPS + "/demo-on"
+PROGRAMS = os.environ.get("UB_PROGRAMS", os.path.dirname(os.path.abspath(__file__)))
+WARM_MS = 300
+DD_LOOP_SYSCALLS = 300    # dd has begun its loop once its cgroup has seen so many
+
+
+def say(text):
+    print("demo: " + text, file=sys.stderr, flush=True)
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def parse_stat(text):
+    return {key: int(value) for key, value in (line.split() for line in text.splitlines())}
+
+
+def read_stat(group):
+    with open(group + "/ub.stat") as f:
+        return parse_stat(f.read())
+
+
+def load():
+    subprocess.run(["insmod", os.environ["UB_MODULE"]], check=True)
+    for group, value in (OFF, "0"), (ON, "1"):
+        os.makedirs(group, exist_ok=True)
+        write(group + "/ub.enable", value)
+
+
+def unload():
+    subprocess.run(["rmmod", "ub"], check=True)
+
+
+def start(group, command):
+    def join():
+        if group:
+            write(group + "/cgroup.procs", "0")
+    return subprocess.Popen(command, preexec_fn=join, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
+
+
+class Program:
+    """A case that one of our programs runs."""
+
+    def __init__(self, *arguments):
+        self.arguments = [PROGRAMS + "/" + arguments[0], *arguments[1:]]
+
+    def command(self, calls, group):
+        stat = ["--stat", group + "/ub.stat"] if group else []
+        return [*self.arguments, "--calls", str(calls), "--warm", str(WARM_MS), *stat]
+
+    @staticmethod
+    def result(process):
+        out, err = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"{process.args}: exit status {process.returncode}: {err}")
+        words = dict(word.split("=", 1) for word in out.split())
+        stat = {key[5:]: int(value) for key, value in words.items() if key.startswith("stat.")}
+        return {"calls": int(words["calls"]), "seconds": int(words["ns"]) / 1e9,
+                "output": (words["calls"], words["checksum"]), "start": int(words["start"]) / 1e9,
+                "stat": stat}
+
+
+class Dd:
+    """dd bs=1: two system calls a byte."""
+
+    def command(self, calls, group):
+        return ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", f"count={calls // 2}"]
+
+    @staticmethod
+    def result(process):
+        _, err = process.communicate()
+        match = re.search(r"^(\d+)\+0 records in\n(\d+)\+0 records out\n(\d+) bytes.* copied, ([\d.e+-]+) s",
+                          err, re.M)
+        if process.returncode or not match:
+            raise RuntimeError(f"dd: exit status {process.returncode}: {err}")
+        return {"calls": 2 * int(match[3]), "seconds": float(match[4]),
+                "output": (match[1], match[2], match[3]), "start": None, "stat": {}}
+
+    @staticmethod
+    def same_copy():
+        """A copied file is the same on both sides."""
+        copies = []
+        for group in OFF, ON:
+            process = start(group, ["dd", "if=/usr/bin/dd", "of=/dev/shm/demo-copy", "bs=1"])
+            process.communicate()
+            with open("/dev/shm/demo-copy", "rb") as f:
+                copies.append(f.read())
+        with open("/usr/bin/dd", "rb") as f:
+            return copies == 2 * [f.read()]
+
+
+CASES = {"getppid": Program("getppid"), "udp": Program("udp"), "dd": Dd()}
+for size in 64, 256, 1024, 4096:
+    CASES[f"pread-{size}"] = Program("pread", "--size", str(size))
+    CASES[f"pread-{size}-sum"] = Program("pread", "--size", str(size), "--sum")
+
+
+def run(case, group, calls):
+    return case.result(start(group, case.command(calls, group)))
+
+
+def calibrate(case, seconds):
+    """The number of calls that takes so long natively."""
+    calls = 2000
+    while True:
+        took = run(case, OFF, calls)["seconds"]
+        if took > seconds / 8:
+            return max(1000, int(calls * seconds / took) // 1000 * 1000)
+        calls *= 8
+
+
+def watch(case, calls):
+    """One run on the enabled side, looked at every millisecond. Returns the ms from the loop's
+    start to the first chained call, and the differences of ub.stat from when it was hot on."""
+    fd = os.open(ON + "/ub.stat", os.O_RDONLY)
+    before = parse_stat(os.pread(fd, 8192, 0).decode())
+    process = start(ON, case.command(calls, ON))
+    loop = first = hot = last = None
+    while process.poll() is None:
+        now = time.clock_gettime(time.CLOCK_MONOTONIC)
+        stat = parse_stat(os.pread(fd, 8192, 0).decode())
+        if loop is None and stat["syscalls"] - before["syscalls"] >= DD_LOOP_SYSCALLS:
+            loop = now
+        if first is None and stat["chained"] > before["chained"]:
+            first = now
+        if last and not hot:
+            made = stat["syscalls"] - last["syscalls"]
+            if made > 20 and stat["chained"] - last["chained"] > made * 0.8:
+                hot = stat
+        last = stat
+        time.sleep(0.001)
+    result = case.result(process)
+    os.close(fd)
+    begun = result["start"] or loop
+    first_ms = None if first is None or begun is None else max(0.0, (first - begun) * 1000)
+    since = {key: last[key] - hot[key] for key in last} if hot and last else {}
+    return first_ms, since
+
+
+def spread(ratios, median):
+    quartiles = statistics.quantiles(ratios, n=4, method="inclusive")
+    return (quartiles[2] - quartiles[0]) / 2 / median
+
+
+def rates_of_pairs(case, calls, pairs):
+    """Interleaved: off on, on off, off on, ..."""
+    sides = {OFF: [], ON: []}
+    for pair in range(pairs):
+        for group in (OFF, ON) if pair % 2 == 0 else (ON, OFF):
+            sides[group].append(run(case, group, calls))
+    return sides
+
+
+def row(name, off, on, equal, more):
+    ratios = [b / a for a, b in zip(off, on)]
+    ratio = statistics.median(ratios)
+    return {"case": name, "unit": "calls/s", "off": round(statistics.median(off), 1),
+            "on": round(statistics.median(on), 1), "ratio": round(ratio, 4),
+            "spread": round(spread(ratios, ratio), 4), "equal": equal, **more}
+
+
+def total(stats, key):
+    return sum(stat.get(key, 0) for stat in stats)
+
+
+def measure(name, pairs, seconds):
+    case = CASES[name]
+    calls = calibrate(case, seconds)
+    first_ms, since = watch(case, calls)
+    sides = rates_of_pairs(case, calls, pairs)
+    rates = {group: [r["calls"] / r["seconds"] for r in runs] for group, runs in sides.items()}
+    stats = [r["stat"] for r in sides[ON]] if name != "dd" else [since]
+    syscalls = total(stats, "syscalls")
+    keys = sorted({key for stat in stats for key in stat if key.startswith("exit_")})
+    exits = {key[5:]: total(stats, key) for key in keys if total(stats, key)}
+    equal = len({r["output"] for runs in sides.values() for r in runs}) == 1
+    if name == "dd":
+        equal = equal and Dd.same_copy()
+    native_ns = 1e9 / statistics.median(rates[OFF])
+    return row(name, rates[OFF], rates[ON], equal, {
+        "chained": round(total(stats, "chained") / syscalls, 4) if syscalls else 0.0,
+        "exits": exits, "exits_total": total(stats, "exits"), "syscalls": syscalls,
+        "first_chain_ms": None if first_ms is None else round(first_ms, 1),
+        "native_ns": round(native_ns, 1), "calls": calls,
+        "long_gap": native_ns > short_gap_ns()})
+
+
+def short_gap_ns():
+    try:
+        with open("/sys/module/ub/parameters/short_gap_us") as f:
+            return int(f.read()) * 1000
+    except OSError:
+        return float("inf")
+
+
+def measure_outside(pairs, seconds):
+    case = CASES["getppid"]
+    calls = calibrate(case, seconds)
+    off, on, outputs = [], [], set()
+    for _ in range(pairs):
+        unload()
+        result = run(case, None, calls)
+        off.append(result["calls"] / result["seconds"])
+        outputs.add(result["output"])
+        load()
+        busy = start(ON, ["sh", "-c", "while :; do :; done"])
+        result = run(case, OFF, calls)
+        on.append(result["calls"] / result["seconds"])
+        outputs.add(result["output"])
+        chained = result["stat"].get("chained", 0)
+        busy.kill()
+        busy.communicate()
+    return row("outside", off, on, len(outputs) == 1 and chained == 0,
+               {"chained": 0.0, "exits": {}, "first_chain_ms": None})
+
+
+def main():
+    arguments, names = sys.argv[1:], []
+    pairs, seconds = 5, 0.7
+    while arguments:
+        word = arguments.pop(0)
+        if word == "--pairs":
+            pairs = int(arguments.pop(0))
+        elif word == "--seconds":
+            seconds = float(arguments.pop(0))
+        else:
+            names.append(word)
+    load()
+    for name in names:
+        began = time.monotonic()
+        result = measure_outside(pairs, seconds / 2) if name == "outside" else measure(name, pairs, seconds)
+        print(json.dumps(result), flush=True)
+        say(f"{name}: {result['ratio']:.2f}x, {result['chained']:.1%} chained"
+            f" ({time.monotonic() - began:.0f} s)")
+
+
+main()
