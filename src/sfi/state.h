@@ -101,6 +101,18 @@ struct Value {
 		return {kUser, anchored || other.anchored, int32_t(min(low, other.low)), int32_t(max(high, other.high))};
 	}
 
+	/* A window that is still growing: to half of the drift allowed, then no further. */
+	Value widened() const
+	{
+		constexpr int32_t limit = kStackDrift / 2;
+
+		if (kind != kUser)
+			return *this;
+		if (low < -limit || low > limit || high < -limit || high > limit)
+			return {};
+		return {kUser, true, -limit, limit};
+	}
+
 private:
 	static constexpr int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 	static constexpr int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -129,8 +141,8 @@ struct State {
 		return state;
 	}
 
-	/* Takes over another way to get here. With `widen` windows do not grow but are
-	 * given up. Return: whether anything became less known. */
+	/* Takes over another way to get here. With `widen` windows grow to half of the drift
+	 * allowed at once, and beyond it are given up. Return: whether anything became less known. */
 	bool join(const State &other, bool widen)
 	{
 		if (!other.reached)
@@ -144,8 +156,8 @@ struct State {
 			Value joined = r[i].join(other.r[i]);
 			if (joined == r[i])
 				continue;
-			if (widen && joined.kind == Value::kUser)
-				joined = {};
+			if (widen)
+				joined = joined.widened();
 			r[i] = joined;
 			changed = true;
 		}
