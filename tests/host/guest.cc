@@ -301,6 +301,8 @@ void Guest::fill(uint64_t seed)
 	};
 	fill_words(data(), kDataBytes);
 	fill_words(stack(), kStackBytes);
+	for (const Word &word : pinned_)
+		memcpy(reinterpret_cast<void *>(word.address), &word.value, sizeof(word.value));
 }
 
 std::vector<uint8_t> Guest::snapshot() const

@@ -86,8 +86,11 @@ public:
 	/* Replaces the code; `syscalls` are the offsets of its syscall instructions. */
 	void set_code(std::span<const uint8_t> bytes, std::span<const uint32_t> syscalls);
 	std::span<const uint8_t> code_bytes() const { return {as_read_.data(), code_length_}; }
-	/* Fills data and stack from a seed: the same seed, the same bytes. */
+	/* Fills data and stack from a seed: the same seed, the same bytes, but the words
+	 * that are pinned. */
 	void fill(uint64_t seed);
+	void unpin() { pinned_.clear(); }
+	void pin(uint64_t address, uint64_t word) { pinned_.push_back({address, word}); }
 	/* Data and stack together. */
 	std::vector<uint8_t> snapshot() const;
 	void restore(const std::vector<uint8_t> &snapshot);
@@ -100,6 +103,10 @@ private:
 	uint8_t *writable_;			/* the code, as it runs */
 	std::vector<uint8_t> as_read_;		/* the code, as it is translated */
 	size_t code_length_ = 0;
+	struct Word {
+		uint64_t address, value;
+	};
+	std::vector<Word> pinned_;
 };
 
 /* A small generator with the same numbers everywhere. */

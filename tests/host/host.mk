@@ -48,7 +48,7 @@ core_objects := $(call object,$(core_sources) src/runtime/enter.S)
 lib_objects  := $(core_objects) $(call object,$(zydis_sources))
 host_objects := $(call object,$(host_sources) tests/host/native.S)
 test_objects := $(call object,$(test_sources) $(case_sources)) \
-	$(OUT)/instructions.S.o $(OUT)/functions.o
+	$(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o
 objects := $(lib_objects) $(host_objects) $(test_objects) $(OUT)/tests/host/fuzz.cc.o
 
 .PHONY: lib tests fuzz check differential clean
@@ -65,7 +65,7 @@ $(OUT)/ub_tests: $(test_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
 	@$(CXX) $(sanitizers) -o $@ $^ -lgtest -lpthread
 
-$(OUT)/ub_fuzz: $(OUT)/tests/host/fuzz.cc.o $(host_objects) $(OUT)/libub.a
+$(OUT)/ub_fuzz: $(call object,tests/host/fuzz.cc tests/host/guest.cc) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
 	@$(CXX) $(sanitizers) -o $@ $^
 
@@ -98,12 +98,14 @@ $(OUT)/instructions.S.o: $(OUT)/instructions.S
 	@echo "  AS      $<"
 	@$(CC) -g -c -o $@ $<
 
-# Guest functions as compilers make them: never instrumented, plain -O2.
-$(OUT)/functions.o: tests/host/functions.c $(MAKEFILE_LIST)
+# Guest functions as compilers make them: never instrumented.
+function_flags := -std=gnu11 -g -MMD -MP $(warnings) -fno-stack-protector -fcf-protection=full
+$(OUT)/functions.o: function_flags += -O2 -mgeneral-regs-only -DFUNCTIONS=ub_functions
+$(OUT)/vector_functions.o: function_flags += -O3 -mavx2 -DFUNCTIONS=ub_vector_functions
+$(OUT)/functions.o $(OUT)/vector_functions.o: tests/host/functions.c $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
-	@echo "  CC      $<"
-	@$(CC) -std=gnu11 -O2 -g -MMD -MP $(warnings) -fno-stack-protector -fcf-protection=full \
-		-fno-tree-vectorize -mgeneral-regs-only -c -o $@ $<
+	@echo "  CC      $@"
+	@$(CC) $(function_flags) -c -o $@ $<
 
 # The bounds: CASES a kind of case, or the environment's.
 check: tests
