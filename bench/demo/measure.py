@@ -266,4 +266,5 @@ def main():
             f" ({time.monotonic() - began:.0f} s)")
 
 
-main()
+if __name__ == "__main__":
+    main()

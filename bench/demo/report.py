@@ -149,4 +149,5 @@ def main():
     sys.exit(0 if complete and equal and rows else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()
