@@ -28,6 +28,16 @@ public:
 	template <typename T>
 	T *make(size_t count = 1)
 	{
+		T *first = raw<T>(count);
+		for (size_t i = 0; first && i < count; i++)
+			new (&first[i]) T{};
+		return first;
+	}
+
+	/* The same, not yet constructed. */
+	template <typename T>
+	T *raw(size_t count)
+	{
 		static_assert(std::is_trivially_destructible_v<T>);
 		uintptr_t start = (uintptr_t(at_) + alignof(T) - 1) & ~uintptr_t(alignof(T) - 1);
 		uintptr_t room = uintptr_t(end_) > start ? uintptr_t(end_) - start : 0;
@@ -37,10 +47,7 @@ public:
 			return nullptr;
 		}
 		at_ = reinterpret_cast<char *>(start + count * sizeof(T));
-		T *first = reinterpret_cast<T *>(start);
-		for (size_t i = 0; i < count; i++)
-			new (&first[i]) T{};
-		return first;
+		return reinterpret_cast<T *>(start);
 	}
 
 	bool exhausted() const { return exhausted_; }
@@ -56,7 +63,7 @@ class Table {
 public:
 	constexpr Table() = default;
 	Table(Arena &arena, size_t capacity)
-		: data_(arena.make<T>(capacity)), capacity_(data_ ? capacity : 0) {}
+		: data_(arena.raw<T>(capacity)), capacity_(data_ ? capacity : 0) {}
 
 	/* Returns the stored element, or null (and full() from then on) past the capacity. */
 	T *push_back(const T &value)
@@ -65,8 +72,7 @@ public:
 			full_ = true;
 			return nullptr;
 		}
-		data_[size_] = value;
-		return &data_[size_++];
+		return new (&data_[size_++]) T(value);
 	}
 
 	bool full() const { return full_; }

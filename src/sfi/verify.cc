@@ -194,7 +194,8 @@ Result<> Verifier::check_faults()
 /*
  * One step of the walk in address order: `now` becomes the state before the
  * instruction, which takes in what branches brought, then the state after it, which is
- * brought to its target. Return: whether a label that was passed already changed.
+ * brought to its target. Return: whether a label that was passed already changed. Every
+ * cycle has a backward branch, so widening there alone ends all growth.
  */
 bool Verifier::spread(State &now, uint32_t index, bool widen)
 {
@@ -202,7 +203,7 @@ bool Verifier::spread(State &now, uint32_t index, bool widen)
 	bool again = false;
 
 	if (instruction.label) {
-		labels_[instruction.label].join(now, widen);
+		labels_[instruction.label].join(now, false);
 		now = labels_[instruction.label];
 	}
 	if (!now.reached)
@@ -210,8 +211,8 @@ bool Verifier::spread(State &now, uint32_t index, bool widen)
 	now.step(instruction);
 	if (instruction.flow == Flow::kBranch || instruction.flow == Flow::kJump) {
 		const uint32_t label = code_[index_of(instruction.target)].label;
-		const bool changed = label && labels_[label].join(now, widen);
-		again = changed && instruction.target <= instruction.offset;
+		const bool backward = instruction.target <= instruction.offset;
+		again = label && labels_[label].join(now, widen && backward) && backward;
 	}
 	if (instruction.flow == Flow::kJump || instruction.flow == Flow::kExit)
 		now = State{};

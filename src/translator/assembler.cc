@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Encodings of the assembler's instructions (Intel SDM vol. 2) and its labels. A
+ * backward branch takes the short form where it reaches, a forward one never does.
+ */
+#include "translator/assembler.h"
+
+namespace ub::translator {
+
+namespace {
+
+constexpr bool fits8(int64_t v) { return v >= -128 && v <= 127; }
+constexpr bool fits32(int64_t v) { return v >= INT32_MIN && v <= INT32_MAX; }
+constexpr uint8_t low(Gpr r) { return r & 7; }
+constexpr bool high(Gpr r) { return r != kNoGpr && r >= 8; }
+
+constexpr uint8_t rex(bool w, bool r, bool x, bool b)
+{
+	return uint8_t(0x40 | w << 3 | r << 2 | x << 1 | int(b));
+}
+
+constexpr uint8_t scale_bits(uint8_t scale)
+{
+	return uint8_t(scale == 8 ? 0xc0 : scale == 4 ? 0x80 : scale == 2 ? 0x40 : 0);
+}
+
+} // namespace
+
+Assembler::Assembler(Arena &arena, KernelAddr base, uint32_t capacity, uint32_t labels)
+	: bytes_(arena.raw<uint8_t>(capacity)), capacity_(bytes_ ? capacity : 0), base_(base),
+	  labels_(arena, labels), fixups_(arena, labels)
+{
+}
+
+void Assembler::put(uint8_t byte)
+{
+	if (size_ == capacity_) {
+		overflow_ = true;
+		return;
+	}
+	bytes_[size_++] = byte;
+}
+
+void Assembler::put32(uint32_t value)
+{
+	for (int i = 0; i < 4; i++)
+		put(uint8_t(value >> 8 * i));
+}
+
+void Assembler::put64(uint64_t value)
+{
+	put32(uint32_t(value));
+	put32(uint32_t(value >> 32));
+}
+
+void Assembler::raw(const uint8_t *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		put(bytes[i]);
+}
+
+Label Assembler::label()
+{
+	if (!labels_.push_back(kUnbound))
+		overflow_ = true;
+	return {uint32_t(labels_.size() - 1)};
+}
+
+void Assembler::bind(Label label)
+{
+	if (label.id < labels_.size())
+		labels_[label.id] = size_;
+}
+
+void Assembler::fix(Label to, uint8_t bytes)
+{
+	if (!fixups_.push_back({size_, to.id, bytes}))
+		overflow_ = true;
+	for (uint8_t i = 0; i < bytes; i++)
+		put(0);
+}
+
+void Assembler::link()
+{
+	if (overflow_)
+		return;
+	for (const Fixup &f : fixups_) {
+		const uint32_t to = place_of({f.label});
+		const int64_t distance = int64_t(to) - (f.at + f.bytes);
+		if (to == kUnbound || (f.bytes == 1 && !fits8(distance))) {
+			overflow_ = true;
+			return;
+		}
+		for (uint8_t i = 0; i < f.bytes; i++)
+			bytes_[f.at + i] = uint8_t(distance >> 8 * i);
+	}
+}
+
+void Assembler::modrm_base(Gpr reg, Gpr base, int32_t disp)
+{
+	/* rsp and r12 need a SIB byte, rbp and r13 a displacement. */
+	const bool sib = low(base) == 4;
+	const uint8_t mod = disp == 0 && low(base) != 5 ? 0 : fits8(disp) ? 1 : 2;
+
+	put(uint8_t(mod << 6 | low(reg) << 3 | low(base)));
+	if (sib)
+		put(0x24);
+	if (mod == 1)
+		put(uint8_t(disp));
+	if (mod == 2)
+		put32(uint32_t(disp));
+}
+
+void Assembler::memory(bool wide, uint8_t opcode, Gpr reg, Gpr base, int32_t disp)
+{
+	const uint8_t prefix = rex(wide, high(reg), false, high(base));
+
+	if (prefix != 0x40)
+		put(prefix);
+	put(opcode);
+	modrm_base(reg, base, disp);
+}
+
+void Assembler::registers(bool wide, uint8_t opcode, Gpr reg, Gpr rm)
+{
+	const uint8_t prefix = rex(wide, high(reg), false, high(rm));
+
+	if (prefix != 0x40)
+		put(prefix);
+	put(opcode);
+	put(uint8_t(0xc0 | low(reg) << 3 | low(rm)));
+}
+
+void Assembler::endbr64()
+{
+	constexpr uint8_t bytes[] = {0xf3, 0x0f, 0x1e, 0xfa};
+	raw(bytes, sizeof(bytes));
+}
+
+void Assembler::mov(Gpr to, Gpr from) { registers(true, 0x89, from, to); }
+void Assembler::mov32(Gpr to, Gpr from) { registers(false, 0x89, from, to); }
+void Assembler::load(Gpr to, Gpr base, int32_t disp) { memory(true, 0x8b, to, base, disp); }
+void Assembler::load32(Gpr to, Gpr base, int32_t disp) { memory(false, 0x8b, to, base, disp); }
+void Assembler::store(Gpr base, int32_t disp, Gpr from) { memory(true, 0x89, from, base, disp); }
+void Assembler::and_(Gpr to, Gpr from) { registers(true, 0x21, from, to); }
+
+void Assembler::store_imm(Gpr base, int32_t disp, int32_t value)
+{
+	memory(true, 0xc7, 0, base, disp);
+	put32(uint32_t(value));
+}
+
+/* mov r32, imm32 zero-extends; mov r64, imm32 sign-extends; else mov r64, imm64. */
+void Assembler::mov_imm(Gpr to, uint64_t value)
+{
+	if (value <= UINT32_MAX) {
+		if (high(to))
+			put(rex(false, false, false, true));
+		put(uint8_t(0xb8 | low(to)));
+		put32(uint32_t(value));
+	} else if (fits32(int64_t(value))) {
+		registers(true, 0xc7, 0, to);
+		put32(uint32_t(value));
+	} else {
+		put(rex(true, false, false, high(to)));
+		put(uint8_t(0xb8 | low(to)));
+		put64(value);
+	}
+}
+
+void Assembler::any_lea(bool wide, Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp)
+{
+	if (index == kNoGpr && base != kNoGpr) {
+		memory(wide, 0x8d, to, base, disp);
+		return;
+	}
+
+	const uint8_t prefix = rex(wide, high(to), high(index), high(base));
+	if (prefix != 0x40)
+		put(prefix);
+	put(0x8d);
+	const uint8_t sib_index = index == kNoGpr ? uint8_t(4) : low(index);
+	if (base == kNoGpr) {
+		/* [index*scale + disp32] */
+		put(uint8_t(low(to) << 3 | 4));
+		put(uint8_t(scale_bits(scale) | sib_index << 3 | 5));
+		put32(uint32_t(disp));
+		return;
+	}
+	const uint8_t mod = disp == 0 && low(base) != 5 ? 0 : fits8(disp) ? 1 : 2;
+	put(uint8_t(mod << 6 | low(to) << 3 | 4));
+	put(uint8_t(scale_bits(scale) | sib_index << 3 | low(base)));
+	if (mod == 1)
+		put(uint8_t(disp));
+	if (mod == 2)
+		put32(uint32_t(disp));
+}
+
+void Assembler::lea(Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp)
+{
+	any_lea(true, to, base, index, scale, disp);
+}
+
+void Assembler::lea32(Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp)
+{
+	any_lea(false, to, base, index, scale, disp);
+}
+
+/* mov r64, [disp32]: a SIB byte without base and index, as rm 5 alone is rip-relative. */
+void Assembler::load_absolute(Gpr to, int32_t address)
+{
+	put(rex(true, high(to), false, false));
+	put(0x8b);
+	put(uint8_t(low(to) << 3 | 4));
+	put(0x25);
+	put32(uint32_t(address));
+}
+
+void Assembler::load_fs(Gpr to, int32_t disp)
+{
+	put(0x64);
+	load_absolute(to, disp);
+}
+
+/* VEX.LZ.pp.0F38 */
+void Assembler::vex_bmi(uint8_t pp, bool wide, uint8_t opcode, Gpr reg, Gpr vvvv, Gpr rm)
+{
+	put(0xc4);
+	put(uint8_t((high(reg) ? 0 : 0x80) | 0x40 | (high(rm) ? 0 : 0x20) | 0x02));
+	put(uint8_t(int(wide) << 7 | (~vvvv & 0xf) << 3 | pp));
+	put(opcode);
+	put(uint8_t(0xc0 | low(reg) << 3 | low(rm)));
+}
+
+void Assembler::pdep(Gpr to, Gpr from, Gpr mask) { vex_bmi(3, true, 0xf5, to, from, mask); }
+void Assembler::pext32(Gpr to, Gpr from, Gpr mask) { vex_bmi(2, false, 0xf5, to, from, mask); }
+void Assembler::shrx(Gpr to, Gpr from, Gpr count) { vex_bmi(3, true, 0xf7, to, count, from); }
+
+void Assembler::shr_imm(Gpr to, uint8_t count)
+{
+	registers(true, 0xc1, 5, to);
+	put(count);
+}
+
+void Assembler::test_imm32(Gpr reg, uint32_t value)
+{
+	registers(false, 0xf7, 0, reg);
+	put32(value);
+}
+
+void Assembler::branch(Label to, uint8_t short_opcode, uint8_t near_opcode, bool near_escape)
+{
+	const int64_t distance = int64_t(place_of(to)) - (int64_t(size_) + 2);
+
+	if (bound(to) && fits8(distance)) {
+		put(short_opcode);
+		put(uint8_t(distance));
+		return;
+	}
+	if (near_escape)
+		put(0x0f);
+	put(near_opcode);
+	fix(to, 4);
+}
+
+void Assembler::jmp(Label to) { branch(to, 0xeb, 0xe9, false); }
+void Assembler::jcc(uint8_t condition, Label to)
+{
+	branch(to, uint8_t(0x70 | condition), uint8_t(0x80 | condition), true);
+}
+
+void Assembler::jrcxz(Label to)
+{
+	put(0xe3);
+	fix(to, 1);
+}
+
+void Assembler::jmp_near(Label to)
+{
+	put(0xe9);
+	fix(to, 4);
+}
+
+void Assembler::jcc_near(uint8_t condition, Label to)
+{
+	put(0x0f);
+	put(uint8_t(0x80 | condition));
+	fix(to, 4);
+}
+
+void Assembler::exit_stub(uint32_t number, KernelAddr leave)
+{
+	mov_imm(kScratch, number);
+	const int64_t distance = leave - (base_ + (int64_t(size_) + 5));
+	if (!fits32(distance))
+		overflow_ = true;
+	put(0xe9);
+	put32(uint32_t(distance));
+}
+
+} // namespace ub::translator

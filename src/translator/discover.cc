@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * DISCOVER → analyze → sanitize → emit → verify → publish
+ *
+ * Decides which guest code belongs to a gap's region. Blocks are found best first: a
+ * path costs its instructions and a penalty for each unlikely turn, so the budget goes
+ * to the near and learned code before it goes to error paths. Calls are followed when
+ * they were seen taken or while the eager budget lasts; indirect branches and returns
+ * to frames from before the gap go to learned targets only. Untrusted.
+ */
+#include "translator/discover.h"
+
+#include <algorithm>
+
+#include "translator/address_map.h"
+#include "translator/guest_code.h"
+#include "translator/sanitize.h"
+
+namespace ub::translator {
+
+namespace {
+
+constexpr uint32_t kMaxPages = 384;
+constexpr uint32_t kMaxContexts = 4096;
+constexpr uint32_t kMaxBlockInsns = 128;
+
+/* Penalties, in instructions of path length. */
+constexpr uint32_t kTakenForward = 8;
+constexpr uint32_t kTakenFar = 400;	/* out-of-line cold code */
+constexpr uint32_t kUnseenCall = 40;
+constexpr int64_t kFar = 4096;
+
+/* A block to decode and the cost of the cheapest known path to it. */
+struct Candidate {
+	uint32_t cost;
+	uint32_t block;
+};
+
+bool dearer(const Candidate &a, const Candidate &b)
+{
+	return a.cost != b.cost ? a.cost > b.cost : a.block > b.block;
+}
+
+bool before(const Observation &a, const Observation &b)
+{
+	return a.from != b.from ? a.from < b.from : a.to < b.to;
+}
+
+class Discovery {
+public:
+	Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena);
+	Result<Region> run();
+
+private:
+	std::span<const Observation> learned_from(UserAddr branch) const;
+	bool learned(UserAddr branch, UserAddr target) const;
+
+	uint32_t insn_at(UserAddr address);
+	uint32_t child_context(uint32_t parent, UserAddr return_address, bool eager);
+	void seen(uint32_t context);
+	bool may_grow(uint32_t context) const;
+
+	void want(const Successor &to, uint32_t cost);
+	void split(uint32_t block, UserAddr at);
+	void decode(uint32_t block, uint32_t cost);
+	void finish(Block &block, const Insn &last);
+	void finish_call(Block &block, const Insn &call);
+	void finish_targets(Block &block, const Insn &branch);
+	void want_successors(const Block &block, uint32_t cost);
+	uint32_t turn_cost(const Insn &branch, const Successor &to) const;
+	void resolve(Successor &to) const;
+
+	const Request &request_;
+	const sfi::Contract &contract_;
+	Arena &arena_;
+	GuestCode code_;
+	Decoder decoder_;
+	Region region_;
+	uint32_t limit_;
+	uint32_t eager_used_ = 0;
+	AddressMap insn_index_;		/* address → insn */
+	AddressMap block_index_;	/* (context, address) → the block that holds the instruction */
+	AddressMap context_index_;	/* (parent, return address) → context */
+	Table<Candidate> queue_;	/* a heap, cheapest first */
+	std::span<const Observation> learned_;	/* sorted */
+};
+
+Discovery::Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
+	: request_(request), contract_(contract), arena_(arena), code_(request.mm, arena, kMaxPages),
+	  decoder_(arena), limit_(instructions), insn_index_(arena, instructions + kMaxBlockInsns),
+	  block_index_(arena, 2 * instructions + kMaxBlockInsns), context_index_(arena, kMaxContexts),
+	  queue_(arena, 4 * instructions + 16)
+{
+	region_.insns = Table<Insn>(arena, instructions + kMaxBlockInsns);
+	region_.blocks = Table<Block>(arena, instructions + kMaxBlockInsns);
+	region_.targets = Table<Successor>(arena, instructions + kMaxBlockInsns);
+	region_.contexts = Table<Context>(arena, kMaxContexts);
+
+	const size_t count = request.learned.size();
+	Observation *sorted = arena.make<Observation>(count);
+	if (sorted) {
+		std::copy_n(request.learned.data(), count, sorted);
+		std::make_heap(sorted, sorted + count, before);
+		std::sort_heap(sorted, sorted + count, before);
+		learned_ = {sorted, count};
+	}
+}
+
+std::span<const Observation> Discovery::learned_from(UserAddr branch) const
+{
+	const Observation *low = std::lower_bound(learned_.data(), learned_.data() + learned_.size(),
+						  Observation{branch, UserAddr(0)}, before);
+	const Observation *end = learned_.data() + learned_.size();
+	const Observation *high = low;
+
+	while (high != end && high->from == branch)
+		high++;
+	return {low, high};
+}
+
+bool Discovery::learned(UserAddr branch, UserAddr target) const
+{
+	return std::binary_search(learned_.begin(), learned_.end(), Observation{branch, target}, before);
+}
+
+/* Decoded once per address. AddressMap::kMissing when there is no readable instruction. */
+uint32_t Discovery::insn_at(UserAddr address)
+{
+	const uint32_t known = insn_index_.find(0, address);
+	if (known != AddressMap::kMissing)
+		return known;
+
+	uint8_t bytes[kMaxInsnBytes];
+	const size_t count = code_.read(address, bytes, sizeof(bytes));
+	Insn *insn = count ? region_.insns.push_back(Insn()) : nullptr;
+	if (!insn)
+		return AddressMap::kMissing;
+	const uint32_t index = uint32_t(region_.insns.size() - 1);
+	if (!decoder_.decode(address, bytes, count, *insn) || !insn_index_.put(0, address, index)) {
+		region_.insns.resize_down(index);
+		return AddressMap::kMissing;
+	}
+	if (insn->kind != Kind::kRefused) {
+		insn->why = refusal(*insn, contract_);
+		if (insn->why)
+			insn->kind = Kind::kRefused;
+	}
+	return index;
+}
+
+/* kMissing when the call cannot be followed: too deep or too many. */
+uint32_t Discovery::child_context(uint32_t parent, UserAddr return_address, bool eager)
+{
+	const uint32_t known = context_index_.find(parent, return_address);
+	if (known != AddressMap::kMissing) {
+		region_.contexts[known].eager &= eager;
+		return known;
+	}
+
+	Context child;
+	child.parent = parent;
+	child.depth = region_.contexts[parent].depth + 1;
+	child.return_address = return_address;
+	child.eager = eager || region_.contexts[parent].eager;
+	if (child.depth > request_.budget.call_depth || !return_address.in_user_half())
+		return AddressMap::kMissing;
+	if (!region_.contexts.push_back(child))
+		return AddressMap::kMissing;
+	const uint32_t index = uint32_t(region_.contexts.size() - 1);
+	return context_index_.put(parent, return_address, index) ? index : uint32_t(AddressMap::kMissing);
+}
+
+/* An observation made inside a context says that the calls leading to it are taken. */
+void Discovery::seen(uint32_t context)
+{
+	while (region_.contexts[context].eager) {
+		region_.contexts[context].eager = false;
+		context = region_.contexts[context].parent;
+	}
+}
+
+bool Discovery::may_grow(uint32_t context) const
+{
+	return region_.instructions < limit_ &&
+	       (!region_.contexts[context].eager || eager_used_ < request_.budget.eager_instructions);
+}
+
+/* Sees to it that a block begins at `to`, decoded already or queued. Where a table is
+ * full it does nothing: the edge then stays unresolved and becomes an exit. */
+void Discovery::want(const Successor &to, uint32_t cost)
+{
+	if (!to.address.in_user_half())
+		return;
+	uint32_t index = block_index_.find(to.context, to.address);
+	if (index == AddressMap::kMissing) {
+		Block block;
+		block.start = to.address;
+		block.context = to.context;
+		if (!region_.blocks.push_back(block))
+			return;
+		index = uint32_t(region_.blocks.size() - 1);
+		if (!block_index_.put(to.context, to.address, index))
+			return;
+	} else if (region_.blocks[index].start != to.address) {
+		split(index, to.address);
+		return;
+	} else if (region_.blocks[index].decoded) {
+		return;
+	}
+	if (queue_.push_back({cost, index}))
+		std::push_heap(queue_.begin(), queue_.end(), dearer);
+}
+
+/* Cuts a decoded block in two, the second beginning at an instruction of the first. */
+void Discovery::split(uint32_t index, UserAddr at)
+{
+	Block &head = region_.blocks[index];
+	uint32_t kept = 0;
+
+	while (kept < head.count && region_.insns[head.first + kept].address != at)
+		kept++;
+	if (kept == head.count)
+		return;
+	Block tail = head;
+	tail.start = at;
+	tail.first += kept;
+	tail.count -= kept;
+	if (!region_.blocks.push_back(tail))
+		return;
+
+	const uint32_t tail_index = uint32_t(region_.blocks.size() - 1);
+	for (const Insn &insn : region_.of(tail))
+		(void)block_index_.put(tail.context, insn.address, tail_index);
+	head.count = kept;
+	head.end = End::kFallThrough;
+	head.next = {at, head.context};
+	head.taken = {};
+	head.target_count = 0;
+}
+
+void Discovery::decode(uint32_t index, uint32_t cost)
+{
+	Block &block = region_.blocks[index];
+	UserAddr at = block.start;
+
+	block.decoded = true;
+	for (;;) {
+		block.next = {at, block.context};
+		if (block.count && block_index_.find(block.context, at) != AddressMap::kMissing) {
+			block.end = End::kFallThrough;
+			break;
+		}
+		if (!may_grow(block.context)) {
+			block.end = End::kBudget;
+			break;
+		}
+		const uint32_t insn_index = insn_at(at);
+		if (insn_index == AddressMap::kMissing) {
+			block.end = End::kUnread;
+			break;
+		}
+		if (block.count == kMaxBlockInsns || (block.count && insn_index != block.first + block.count)) {
+			block.end = End::kFallThrough;
+			break;
+		}
+		if (!block_index_.put(block.context, at, index)) {
+			block.end = End::kBudget;
+			break;
+		}
+
+		const Insn &insn = region_.insns[insn_index];
+		if (!block.count)
+			block.first = insn_index;
+		block.count++;
+		region_.instructions++;
+		eager_used_ += region_.contexts[block.context].eager;
+		if (insn.kind >= Kind::kJump) {
+			finish(block, insn);
+			break;
+		}
+		at = insn.next();
+	}
+	want_successors(block, cost + block.count);
+}
+
+/* Sets how a block ends from its last instruction. */
+void Discovery::finish(Block &block, const Insn &last)
+{
+	if (!learned_from(last.address).empty())
+		seen(block.context);
+	block.next = {last.next(), block.context};
+
+	switch (last.kind) {
+	case Kind::kJump:
+		block.end = End::kJump;
+		block.next.address = UserAddr(last.target);
+		break;
+	case Kind::kBranch:
+		block.end = End::kBranch;
+		block.taken = {UserAddr(last.target), block.context};
+		break;
+	case Kind::kCall:
+		finish_call(block, last);
+		break;
+	case Kind::kReturn:
+	case Kind::kIndirectJump:
+	case Kind::kIndirectCall:
+		finish_targets(block, last);
+		break;
+	case Kind::kSyscall:
+		block.end = End::kSyscall;
+		break;
+	default:
+		block.end = End::kRefused;
+		break;
+	}
+}
+
+void Discovery::finish_call(Block &block, const Insn &call)
+{
+	const bool eager = !learned(call.address, UserAddr(call.target));
+	const bool follow = !eager || eager_used_ < request_.budget.eager_instructions;
+	const uint32_t child = follow ? child_context(block.context, call.next(), eager)
+				      : uint32_t(AddressMap::kMissing);
+
+	block.end = End::kCall;
+	block.next = {UserAddr(call.target), child == AddressMap::kMissing ? 0 : child, kNoBlock};
+	block.taken = {};
+	if (child == AddressMap::kMissing)
+		block.next.address = UserAddr(~uint64_t(0));
+}
+
+void Discovery::finish_targets(Block &block, const Insn &branch)
+{
+	block.end = End::kTargets;
+	block.next = {};
+	block.first_target = uint32_t(region_.targets.size());
+
+	uint32_t context = block.context;
+	if (branch.kind == Kind::kReturn && context) {
+		const Context &c = region_.contexts[context];
+		region_.targets.push_back({c.return_address, c.parent});
+	} else {
+		if (branch.kind == Kind::kIndirectCall)
+			context = child_context(context, branch.next(), false);
+		uint32_t left = context == AddressMap::kMissing ? 0 : request_.budget.targets;
+		for (const Observation &o : learned_from(branch.address)) {
+			if (!left--)
+				break;
+			if (o.to.in_user_half())
+				region_.targets.push_back({o.to, context});
+		}
+	}
+	block.target_count = uint32_t(region_.targets.size()) - block.first_target;
+}
+
+uint32_t Discovery::turn_cost(const Insn &branch, const Successor &to) const
+{
+	const int64_t distance = to.address - branch.address;
+
+	if (learned(branch.address, to.address) || (distance <= 0 && distance > -kFar))
+		return 0;
+	return distance > kFar || distance < -kFar ? kTakenFar : kTakenForward;
+}
+
+void Discovery::want_successors(const Block &given, uint32_t cost)
+{
+	const Block block = given;	/* want() may split the block itself */
+
+	switch (block.end) {
+	case End::kFallThrough:
+	case End::kJump:
+		want(block.next, cost);
+		break;
+	case End::kBranch: {
+		const Insn &branch = region_.of(block).back();
+		want(block.next, cost);
+		want(block.taken, cost + turn_cost(branch, block.taken));
+		break;
+	}
+	case End::kCall:
+		want(block.next, cost + (region_.contexts[block.next.context].eager ? kUnseenCall : 0));
+		break;
+	case End::kTargets:
+		for (const Successor &target : region_.targets_of(block))
+			want(target, cost);
+		break;
+	case End::kUnread:
+	case End::kBudget:
+	case End::kSyscall:
+	case End::kRefused:
+		break;
+	}
+}
+
+void Discovery::resolve(Successor &to) const
+{
+	const uint32_t index = block_index_.find(to.context, to.address);
+
+	to.block = kNoBlock;
+	if (to.address.in_user_half() && index != AddressMap::kMissing &&
+	    region_.blocks[index].start == to.address && region_.blocks[index].decoded)
+		to.block = index;
+}
+
+Result<Region> Discovery::run()
+{
+	region_.contexts.push_back(Context());
+	want({request_.start, 0}, 0);
+	while (!queue_.empty()) {
+		std::pop_heap(queue_.begin(), queue_.end(), dearer);
+		const Candidate next = queue_.back();
+		queue_.resize_down(queue_.size() - 1);
+		const Block &block = region_.blocks[next.block];
+		if (!block.decoded && may_grow(block.context))
+			decode(next.block, next.cost);
+	}
+	if (arena_.exhausted())
+		return Fault::kNoMemory;
+
+	const Block &entry = region_.blocks[0];
+	if (!entry.decoded || !entry.count)
+		return Fault::kGuestMemory;
+	if (region_.of(entry)[0].kind == Kind::kRefused)
+		return Fault::kNothingGained;
+
+	for (Block &block : region_.blocks) {
+		resolve(block.next);
+		resolve(block.taken);
+	}
+	for (Successor &target : region_.targets)
+		resolve(target);
+	region_.sources = code_.sources(arena_);
+	return region_;
+}
+
+} // namespace
+
+Result<Region> discover(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
+{
+	return Discovery(request, instructions, contract, arena).run();
+}
+
+} // namespace ub::translator

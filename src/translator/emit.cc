@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * discover → analyze → sanitize → EMIT → verify → publish
+ *
+ * The walk over the blocks in their layout, and what surrounds them: the landing pad,
+ * polls, exit stubs, fault entries. Untrusted: sfi::verify() reads what comes out.
+ */
+#include "translator/emit.h"
+
+#include "sfi/frame.h"
+#include "translator/analyze.h"
+#include "translator/emitter.h"
+#include "translator/sanitize.h"
+
+namespace ub::translator {
+
+namespace {
+
+constexpr uint32_t kLabelsPerBlock = 8;
+
+uint32_t max_exits(const Region &region)
+{
+	return uint32_t(2 * region.instructions + 2 * region.blocks.size());
+}
+
+uint32_t max_labels(const Region &region)
+{
+	return uint32_t(max_exits(region) + kLabelsPerBlock * region.blocks.size() + 2 * region.targets.size() +
+			region.instructions);
+}
+
+constexpr uint8_t kNotZero = 5;	/* the condition of jnz */
+
+} // namespace
+
+Emitter::Emitter(const Region &region, Plan &plan, const Layout &layout, const sfi::Contract &contract,
+		 KernelAddr address, uint32_t capacity, Arena &arena)
+	: region_(region), plan_(plan), layout_(layout), contract_(contract), arena_(arena),
+	  as_(arena, address, capacity, max_labels(region)), labels_(arena.make<Label>(region.blocks.size())),
+	  exit_index_(arena, max_exits(region)), exits_(arena, max_exits(region)), stubs_(arena, max_exits(region)),
+	  faults_(arena, 2 * region.instructions)
+{
+}
+
+uint32_t Emitter::exit(Reason reason, UserAddr ip, UserAddr from, UserAddr to, uint32_t variant)
+{
+	const uint32_t tag = uint32_t(reason) * 2 + variant;
+	const uint32_t known = exit_index_.find(tag, from);
+
+	if (known != AddressMap::kMissing)
+		return known;
+	Exit exit;
+	exit.ip = ip;
+	exit.from = from;
+	exit.to = to;
+	exit.reason = reason;
+	const uint32_t number = uint32_t(exits_.size());
+	if (!exits_.push_back(exit) || !stubs_.push_back(as_.label()) || !exit_index_.put(tag, from, number)) {
+		failed_ = true;
+		return 0;
+	}
+	return number;
+}
+
+void Emitter::leave_by(uint32_t exit)
+{
+	const Label stub = stubs_[exit];
+
+	if (as_.bound(stub)) {
+		as_.jmp(stub);
+		return;
+	}
+	as_.bind(stub);
+	as_.exit_stub(exit, contract_.leave);
+}
+
+void Emitter::may_fault(const Insn &insn)
+{
+	if (!faults_.push_back({as_.here(), exit(Reason::kFault, insn.address)}))
+		failed_ = true;
+}
+
+void Emitter::finish_stubs()
+{
+	for (uint32_t i = 0; i < stubs_.size(); i++) {
+		if (!as_.bound(stubs_[i]))
+			leave_by(i);
+	}
+	for (sfi::FaultEntry &entry : faults_)
+		entry.stub = as_.place_of(stubs_[entry.stub]);
+}
+
+/* The two forms that the verifier knows (sfi/instruction.cc: match_poll). */
+void Emitter::poll(const Block &block)
+{
+	const Label out = stubs_[exit(Reason::kPoll, block.start)];
+
+	forget_r9();
+	/* mov r9, [rsp + WORK]; mov r9d, [r9] */
+	as_.load(kScratch, kFrame, UB_FRAME_WORK);
+	as_.load32(kScratch, kScratch, 0);
+	if (!block.live_in) {
+		/* test r9d, poll_mask; jnz out */
+		as_.test_imm32(kScratch, contract_.poll_mask);
+		as_.jcc_near(kNotZero, out);
+		return;
+	}
+	/* mov [rsp + SPILL0], rcx; mov ecx, poll_mask; pext ecx, r9d, ecx; jrcxz 1f;
+	 * mov rcx, [rsp + SPILL0]; jmp out; 1: mov rcx, [rsp + SPILL0] */
+	const Label on = as_.label();
+	as_.store(kFrame, UB_FRAME_SPILL0, kRcx);
+	as_.mov_imm(kRcx, contract_.poll_mask);
+	as_.pext32(kRcx, kScratch, kRcx);
+	as_.jrcxz(on);
+	as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
+	as_.jmp_near(out);
+	as_.bind(on);
+	as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
+}
+
+void Emitter::block(uint32_t index)
+{
+	const Block &block = region_.blocks[index];
+	const Layout::Place &place = layout_.places[index];
+	const std::span<const Insn> insns = region_.of(block);
+
+	if (!place.joined) {
+		forget_r9();
+		stack_ = {sfi::Value::kUser, true, -kStackWindow / 2, kStackWindow / 2};
+	}
+	as_.bind(labels_[index]);
+	if (place.polls)
+		poll(block);
+
+	const bool ends_in_branch = block.end >= End::kJump;
+	for (uint32_t i = 0; i < insns.size(); i++) {
+		Step &s = plan_.of(index, i);
+		s.offset = as_.here();
+		if (ends_in_branch && i + 1 == insns.size()) {
+			keep_stack(insns[i].address, kStackWindow / 2, s.flags_dead_before);
+			control(block, insns[i], s);
+		} else {
+			step(insns[i], s);
+		}
+		s.bytes = as_.here() - s.offset;
+	}
+	if (!ends_in_branch) {
+		keep_stack(block.next.address, kStackWindow / 2, !flags_live_out(region_, block));
+		fall_through(block);
+	}
+}
+
+Result<Emission> Emitter::run()
+{
+	if (arena_.exhausted())
+		return Fault::kNoMemory;
+	for (uint32_t b = 0; b < region_.blocks.size(); b++)
+		labels_[b] = as_.label();
+
+	as_.endbr64();
+	for (uint32_t i = 0; i < layout_.order.size(); i++) {
+		after_ = layout_.after(i);
+		block(layout_.order[i]);
+	}
+	finish_stubs();
+	as_.link();
+	if (as_.overflow() || failed_ || exits_.size() > sfi::kMaxExits)
+		return Fault::kTooBig;
+
+	Emission emission;
+	emission.image = {as_.base(), as_.bytes(), faults_.span(), exits_.span()};
+	emission.order = layout_.order.span();
+	return emission;
+}
+
+Result<Emission> emit(const Region &region, Plan &plan, KernelAddr address, uint32_t capacity,
+		      const sfi::Contract &contract, Arena &arena)
+{
+	const Layout layout = TRY(lay_out(region, arena));
+	return Emitter(region, plan, layout, contract, address, capacity, arena).run();
+}
+
+} // namespace ub::translator

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Part of emit: memory operands. Puts the guard of a step's memory operand in front of
+ * it and says which operand the guest instruction gets instead. The masked copy of
+ * an address stays in r9 and serves again as long as its registers are unchanged.
+ */
+#include "sfi/frame.h"
+#include "translator/emitter.h"
+
+namespace ub::translator {
+
+int32_t Emitter::slot_of(Gpr user)
+{
+	return user == kR9 ? UB_FRAME_R9 : user == kR10 ? UB_FRAME_R10 : UB_FRAME_R11;
+}
+
+void Emitter::reload_mask()
+{
+	/* mov r10, [rsp + MASK] */
+	as_.load(kMask, kFrame, UB_FRAME_MASK);
+}
+
+/* The guest instruction has written its registers: a copy made of one is no longer one. */
+void Emitter::wrote(const Insn &insn)
+{
+	if (copy_.of == Copy::Of::kSum && (insn.gpr_written & (bit(copy_.base) | bit(copy_.index))))
+		forget_r9();
+}
+
+bool Emitter::copy_serves(const MemOperand &m) const
+{
+	return copy_.of == Copy::Of::kSum && copy_.base == m.base && copy_.index == m.index &&
+	       (m.index == kNoGpr || copy_.scale == m.scale) && copy_.value.reaches_user_only(m.disp);
+}
+
+/* to = base + index * scale + disp of the user's registers; 32 bits of it if not wide. `to` is
+ * r9 or a register of the guest's. */
+void Emitter::sum(const MemOperand &m, Gpr to, bool wide, int32_t disp)
+{
+	Gpr base = m.base == kRsp ? kStackPointer : m.base;
+	Gpr index = m.index;
+	bool borrowed = false;
+
+	if (is_slotted(m.base)) {
+		/* mov r9, [rsp + slot] */
+		load_slot(kScratch, m.base);
+		forget_r9();
+		base = kScratch;
+	}
+	if (is_slotted(m.index) && m.index == m.base) {
+		index = kScratch;
+	} else if (is_slotted(m.index)) {
+		borrowed = base == kScratch;
+		index = borrowed ? kMask : kScratch;
+		load_slot(index, m.index);
+		forget_r9();
+	}
+
+	if (to == kScratch)
+		forget_r9();
+	if (wide && index == kNoGpr && disp == 0) {
+		if (to != base)
+			as_.mov(to, base);
+	} else if (wide) {
+		as_.lea(to, base, index, m.scale, disp);
+	} else {
+		as_.lea32(to, base, index, m.scale, disp);
+	}
+	if (borrowed)
+		reload_mask();
+}
+
+void Emitter::mask_r9(bool flags_dead)
+{
+	if (flags_dead)
+		as_.and_(kScratch, kMask);	/* and r9, r10 */
+	else
+		as_.pdep(kScratch, kScratch, kMask);	/* pdep r9, r9, r10 */
+}
+
+NewMemory Emitter::operand(const Insn &insn, const Step &step)
+{
+	const MemOperand &m = insn.mem;
+	NewMemory now;
+
+	switch (step.how.guard) {
+	case Guard::kNone:
+	case Guard::kFs:
+		return now;
+
+	case Guard::kStack:
+		now.base = kStackPointer;
+		return now;
+
+	case Guard::kAbsolute:
+		now.form = NewMemory::Form::kAbsolute;
+		now.disp = int32_t(m.address32 ? uint32_t(m.disp) : m.disp);
+		return now;
+
+	case Guard::kConstant: {
+		const uint64_t address = m.address32 ? uint32_t(m.disp) : uint64_t(m.disp);
+		const int64_t delta = int64_t(address - copy_.constant);
+
+		now.base = kScratch;
+		now.form = NewMemory::Form::kValue;
+		if (copy_.of == Copy::Of::kConstant && copy_.value.reaches_user_only(delta)) {
+			now.disp = int32_t(delta);
+			return now;
+		}
+		/* mov r9, address */
+		as_.mov_imm(kScratch, address);
+		copy_ = {.of = Copy::Of::kConstant, .constant = address, .value = sfi::Value::address()};
+		return now;
+	}
+
+	case Guard::kSum:
+		now.base = kScratch;
+		now.form = m.base == kNoGpr ? NewMemory::Form::kValue : NewMemory::Form::kSame;
+		now.disp = int32_t(m.disp);
+		if (copy_serves(m))
+			return now;
+		if (!step.flags_dead_before && m.index == kNoGpr && !is_slotted(m.base)) {
+			/* pdep r9, base, r10 */
+			as_.pdep(kScratch, m.base == kRsp ? kStackPointer : m.base, kMask);
+		} else {
+			/* mov r9, base or lea r9, [base + index * scale]; and/pdep r9, r10 */
+			sum(m, kScratch, true, 0);
+			mask_r9(step.flags_dead_before);
+		}
+		copy_ = {.of = Copy::Of::kSum, .base = m.base, .index = m.index, .scale = m.scale,
+			 .value = sfi::Value::address()};
+		return now;
+
+	case Guard::kWhole:
+		now.base = kScratch;
+		now.form = NewMemory::Form::kValue;
+		if (m.constant()) {
+			/* An address outside of the user half: the access will fault, once masked. */
+			forget_r9();
+			as_.mov_imm(kScratch, uint64_t(m.disp));
+		} else {
+			/* lea r9, [base + index * scale + disp] */
+			sum(m, kScratch, !m.address32, int32_t(m.disp));
+		}
+		if (!m.address32)
+			mask_r9(step.flags_dead_before);
+		return now;
+
+	case Guard::kFsWhole:
+		now.base = kScratch;
+		now.form = NewMemory::Form::kValue;
+		if (m.constant()) {
+			forget_r9();
+			as_.mov_imm(kScratch, m.address32 ? uint32_t(m.disp) : uint64_t(m.disp));
+		} else {
+			sum(m, kScratch, !m.address32, int32_t(m.disp));
+		}
+		/* mov r10, [rsp + FSBASE]; lea r9, [r9 + r10]; mov r10, [rsp + MASK]; and/pdep r9, r10 */
+		as_.load(kMask, kFrame, UB_FRAME_FSBASE);
+		as_.lea(kScratch, kScratch, kMask, 1, 0);
+		reload_mask();
+		mask_r9(step.flags_dead_before);
+		return now;
+	}
+	return now;
+}
+
+/* The access was made and did not fault: what the verifier concludes from that. */
+void Emitter::touched(const Insn &insn, const NewMemory &memory)
+{
+	if (insn.vector || memory.base == kNoGpr)
+		return;
+	const int64_t disp = memory.form == NewMemory::Form::kSame ? insn.mem.disp : memory.disp;
+
+	if (memory.base == kStackPointer)
+		stack_ = stack_.anchor(disp);
+	else if (memory.base == kScratch)
+		copy_.value = copy_.value.anchor(disp);
+}
+
+/* mov r9, operand: for push, jmp and call, which have no form of their own in an image. */
+void Emitter::load_operand(const Insn &insn, const Step &step)
+{
+	if (step.how.guard == Guard::kFs) {
+		may_fault(insn);
+		as_.load_fs(kScratch, int32_t(insn.mem.disp));
+	} else {
+		const NewMemory memory = operand(insn, step);
+		may_fault(insn);
+		if (memory.form == NewMemory::Form::kAbsolute)
+			as_.load_absolute(kScratch, memory.disp);
+		else
+			as_.load(kScratch, memory.base,
+				 memory.form == NewMemory::Form::kSame ? int32_t(insn.mem.disp) : memory.disp);
+		touched(insn, memory);
+	}
+	forget_r9();
+}
+
+} // namespace ub::translator

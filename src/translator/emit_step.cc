@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Part of emit: the data instructions. In each, whatever may fault comes before the
+ * first change to user state.
+ */
+#include "sfi/frame.h"
+#include "translator/emitter.h"
+#include "translator/sanitize.h"
+
+namespace ub::translator {
+
+namespace {
+
+constexpr uint8_t kNotZero = 5;
+
+} // namespace
+
+Gpr Emitter::home_of(const Step &step, Gpr user)
+{
+	if (user == kRsp)
+		return kStackPointer;
+	if (user == step.how.in_r9)
+		return kScratch;
+	if (user == step.how.in_r10)
+		return kMask;
+	return kNoGpr;
+}
+
+/* Loads the user's r9–r11 that the instruction reads into the registers they have for it. */
+void Emitter::fill_homes(const Insn &insn, const Step &step)
+{
+	bool needed9 = false, needed10 = false;
+
+	for (uint8_t i = 0; i < insn.reg_count; i++) {
+		const RegOperand &r = insn.regs[i];
+		needed9 |= r.needed && r.reg == step.how.in_r9;
+		needed10 |= r.needed && r.reg == step.how.in_r10;
+	}
+	if (step.how.in_r9 != kNoGpr) {
+		forget_r9();
+		if (needed9)
+			load_slot(kScratch, step.how.in_r9);
+	}
+	if (step.how.in_r10 != kNoGpr && needed10)
+		load_slot(kMask, step.how.in_r10);
+}
+
+/* Stores back those it has written. */
+void Emitter::empty_homes(const Insn &insn, const Step &step)
+{
+	bool written9 = false, written10 = false;
+
+	for (uint8_t i = 0; i < insn.reg_count; i++) {
+		const RegOperand &r = insn.regs[i];
+		written9 |= r.written && r.reg == step.how.in_r9;
+		written10 |= r.written && r.reg == step.how.in_r10;
+	}
+	if (step.how.in_r9 != kNoGpr && written9)
+		store_slot(step.how.in_r9, kScratch);
+	if (step.how.in_r10 != kNoGpr) {
+		if (written10)
+			store_slot(step.how.in_r10, kMask);
+		reload_mask();
+	}
+}
+
+void Emitter::put(const Insn &insn, const Rewrite &rewrite)
+{
+	const Encoded encoded = encode(insn, rewrite);
+
+	failed_ |= !encoded.length;
+	as_.raw(encoded.bytes, encoded.length);
+}
+
+void Emitter::copy(const Insn &insn, const Step &step)
+{
+	if (step.how.guard == Guard::kFs || insn.may_raise)
+		may_fault(insn);
+	as_.raw(insn.bytes, insn.length);
+}
+
+void Emitter::operate(const Insn &insn, const Step &step)
+{
+	Rewrite rewrite;
+	rewrite.memory = operand(insn, step);
+	fill_homes(insn, step);
+	for (uint8_t i = 0; i < insn.reg_count; i++) {
+		const Gpr home = home_of(step, insn.regs[i].reg);
+		if (home != kNoGpr)
+			rewrite.set(insn.regs[i].field, home);
+	}
+	if (insn.mem.present || insn.may_raise)
+		may_fault(insn);
+	put(insn, rewrite);
+	touched(insn, rewrite.memory);
+	empty_homes(insn, step);
+}
+
+/* op reg, r9 → op reg, [rsp + slot], and the other way round */
+void Emitter::in_slot(const Insn &insn)
+{
+	Rewrite rewrite;
+
+	for (uint8_t i = 0; i < insn.reg_count; i++) {
+		const RegOperand &r = insn.regs[i];
+		if (is_slotted(r.reg))
+			rewrite.memory = {kFrame, NewMemory::Form::kValue, slot_of(r.reg)};
+		else if (r.reg == kRsp)
+			rewrite.set(r.field, kStackPointer);
+	}
+	put(insn, rewrite);
+}
+
+/* lea of a rip-relative or absolute address: a constant. */
+void Emitter::lea_constant(const Insn &insn)
+{
+	const RegOperand &to = insn.regs[0];
+	uint64_t value = uint64_t(insn.mem.disp);
+
+	if (to.bytes == 4 || insn.mem.address32)
+		value = uint32_t(value);
+	if (!is_slotted(to.reg)) {
+		as_.mov_imm(to.reg, value);
+		return;
+	}
+	/* mov r9, value; mov [rsp + slot], r9 */
+	forget_r9();
+	as_.mov_imm(kScratch, value);
+	store_slot(to.reg, kScratch);
+}
+
+void Emitter::lea(const Insn &insn)
+{
+	const RegOperand &to = insn.regs[0];
+	const bool wide = to.bytes == 8 && !insn.mem.address32;
+
+	if (insn.mem.constant()) {
+		lea_constant(insn);
+		return;
+	}
+	if (!is_slotted(to.reg)) {
+		sum(insn.mem, to.reg, wide, int32_t(insn.mem.disp));
+		return;
+	}
+	/* lea r9, address; mov [rsp + slot], r9 */
+	sum(insn.mem, kScratch, wide, int32_t(insn.mem.disp));
+	store_slot(to.reg, kScratch);
+}
+
+void Emitter::move_stack(int32_t by)
+{
+	/* lea r11, [r11 + by] */
+	as_.lea(kStackPointer, kStackPointer, kNoGpr, 1, by);
+	stack_ = stack_.moved(by);
+}
+
+void Emitter::push(const Insn &insn, const Step &step)
+{
+	if (insn.mem.present) {
+		load_operand(insn, step);
+		may_fault(insn);
+		as_.store(kStackPointer, -8, kScratch);
+	} else if (!insn.reg_count) {
+		/* mov qword [r11 - 8], imm32 */
+		may_fault(insn);
+		as_.store_imm(kStackPointer, -8, int32_t(insn.target));
+	} else {
+		Gpr from = insn.regs[0].reg;
+		if (is_slotted(from)) {
+			forget_r9();
+			load_slot(kScratch, from);
+			from = kScratch;
+		}
+		/* mov [r11 - 8], from */
+		may_fault(insn);
+		as_.store(kStackPointer, -8, from == kRsp ? kStackPointer : from);
+	}
+	stack_ = stack_.anchor(-8);
+	move_stack(-8);
+}
+
+void Emitter::pop(const Insn &insn, const Step &step)
+{
+	const Gpr to = insn.regs[0].reg;
+	const bool direct = to != kRsp && !is_slotted(to);
+
+	if (!direct)
+		forget_r9();
+	/* mov to, [r11] */
+	may_fault(insn);
+	as_.load(direct ? to : kScratch, kStackPointer, 0);
+	stack_ = stack_.anchor(0);
+	if (to == kRsp) {
+		check_stack(insn, step.flags_dead_after);
+		as_.mov(kStackPointer, kScratch);
+		stack_ = sfi::Value::address();
+		return;
+	}
+	if (!direct)
+		store_slot(to, kScratch);
+	move_stack(8);
+}
+
+/* mov r9, rbp; check and mask r9; mov rbp, [r9]; lea r11, [r9 + 8] */
+void Emitter::leave(const Insn &insn, const Step &step)
+{
+	forget_r9();
+	as_.mov(kScratch, kRbp);
+	check_stack(insn, step.flags_dead_after);
+	may_fault(insn);
+	as_.load(kRbp, kScratch, 0);
+	as_.lea(kStackPointer, kScratch, kNoGpr, 1, 8);
+	stack_ = sfi::Value::address().anchor(0).moved(8);
+}
+
+/*
+ * r9 is about to become the user's rsp: if it is not in the user half leave to native
+ * execution, else mask it, which then changes nothing.
+ *
+ *	mov	r10, r9			or, where flags are live:
+ *	shr	r10, 47				mov	[rsp + SPILL0], rcx
+ *	mov	r10, [rsp + MASK]		mov	ecx, 47
+ *	jnz	out				shrx	rcx, r9, rcx
+ *	and	r9, r10				jrcxz	1f
+ *						mov	rcx, [rsp + SPILL0]
+ *						jmp	out
+ *					1:	mov	rcx, [rsp + SPILL0]
+ *						pdep	r9, r9, r10
+ */
+void Emitter::check_stack(const Insn &insn, bool flags_dead)
+{
+	const Label out = stubs_[exit(Reason::kStack, insn.address)];
+
+	if (flags_dead && !insn.flags_read) {
+		as_.mov(kMask, kScratch);
+		as_.shr_imm(kMask, contract_.mask_bit);
+		reload_mask();
+		as_.jcc(kNotZero, out);
+		mask_r9(true);
+		return;
+	}
+	const Label in_user_half = as_.label();
+	as_.store(kFrame, UB_FRAME_SPILL0, kRcx);
+	as_.mov_imm(kRcx, contract_.mask_bit);
+	as_.shrx(kRcx, kScratch, kRcx);
+	as_.jrcxz(in_user_half);
+	as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
+	as_.jmp(out);
+	as_.bind(in_user_half);
+	as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
+	mask_r9(false);
+}
+
+/* Between two instructions, the second at `ip`: masks the user's rsp again if it has drifted
+ * out of the window. */
+void Emitter::keep_stack(UserAddr ip, int64_t window, bool flags_dead)
+{
+	if (stack_.kind == sfi::Value::kUser && stack_.low >= -window && stack_.high <= window)
+		return;
+	Insn here;
+	here.address = ip;
+	forget_r9();
+	as_.mov(kScratch, kStackPointer);
+	check_stack(here, flags_dead);
+	as_.mov(kStackPointer, kScratch);
+	stack_ = sfi::Value::address();
+}
+
+void Emitter::stack_shift(const Insn &insn, const Step &step)
+{
+	if (insn.kind == Kind::kLea) {
+		move_stack(step.how.shift);
+	} else {
+		/* add/sub r11, imm */
+		Rewrite rewrite;
+		rewrite.set(insn.regs[0].field, kStackPointer);
+		put(insn, rewrite);
+		stack_ = stack_.moved(step.how.shift);
+	}
+	keep_stack(insn.next(), kStackWindow, step.flags_dead_after);
+}
+
+/* The new rsp is computed in r9, checked, masked, moved to r11. */
+void Emitter::stack_write(const Insn &insn, const Step &step)
+{
+	if (insn.kind == Kind::kLea) {
+		if (insn.mem.constant()) {
+			forget_r9();
+			as_.mov_imm(kScratch, uint64_t(insn.mem.disp));
+		} else {
+			sum(insn.mem, kScratch, insn.regs[0].bytes == 8 && !insn.mem.address32, int32_t(insn.mem.disp));
+		}
+	} else {
+		Rewrite rewrite;
+		rewrite.memory = operand(insn, step);
+		fill_homes(insn, step);
+		if (!insn.mem.present) {
+			/* mov r9, r11 */
+			forget_r9();
+			as_.mov(kScratch, kStackPointer);
+		}
+		for (uint8_t i = 0; i < insn.reg_count; i++) {
+			const RegOperand &r = insn.regs[i];
+			const Gpr home = r.reg == kRsp ? kScratch : home_of(step, r.reg);
+			if (home != kNoGpr)
+				rewrite.set(r.field, home);
+		}
+		if (insn.mem.present)
+			may_fault(insn);
+		put(insn, rewrite);
+		touched(insn, rewrite.memory);
+		empty_homes(insn, step);
+	}
+	forget_r9();
+	check_stack(insn, step.flags_dead_after);
+	as_.mov(kStackPointer, kScratch);
+	stack_ = sfi::Value::address();
+}
+
+void Emitter::step(const Insn &insn, const Step &step)
+{
+	switch (step.how.form) {
+	case Form::kNothing:
+	case Form::kControl:
+	case Form::kExit:
+		return;
+	case Form::kCopy:
+		copy(insn, step);
+		break;
+	case Form::kOperate:
+		operate(insn, step);
+		break;
+	case Form::kInSlot:
+		in_slot(insn);
+		break;
+	case Form::kLea:
+		lea(insn);
+		break;
+	case Form::kStackShift:
+		stack_shift(insn, step);
+		break;
+	case Form::kStackWrite:
+		stack_write(insn, step);
+		break;
+	case Form::kPush:
+		push(insn, step);
+		break;
+	case Form::kPop:
+		pop(insn, step);
+		break;
+	case Form::kLeave:
+		leave(insn, step);
+		break;
+	}
+	wrote(insn);
+}
+
+} // namespace ub::translator

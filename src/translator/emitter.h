@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Emitter: the state of emit, shared by its files.
+ *
+ *	emit.cc			the walk over the layout, exit stubs, fault entries
+ *	emit_operand.cc		addresses and their guards
+ *	emit_step.cc		data instructions, push, pop, writes to the user's rsp
+ *	emit_control.cc		how blocks end: branches, calls, returns, compare chains
+ *
+ * Invariants between two guest instructions: r10 holds the mask, r11 the user's rsp
+ * within kStackWindow of a masked value, r9 whatever `copy_` says; flags and the
+ * other registers are the user's. At an instruction that may fault all user state is
+ * as before the guest instruction, so its stub has nothing to repair.
+ */
+#pragma once
+
+#include "sfi/state.h"
+#include "translator/address_map.h"
+#include "translator/assembler.h"
+#include "translator/emit.h"
+#include "translator/layout.h"
+#include "translator/rewrite.h"
+
+namespace ub::translator {
+
+class Emitter {
+public:
+	Emitter(const Region &region, Plan &plan, const Layout &layout, const sfi::Contract &contract,
+		KernelAddr address, uint32_t capacity, Arena &arena);
+	Result<Emission> run();
+
+private:
+	using Exit = sfi::Exit;
+	using Reason = sfi::ExitReason;
+
+	/* What r9 holds, if it is worth knowing: masked(base + index * scale) of the user's
+	 * registers, or a constant address. `value` is what the verifier knows of it. */
+	struct Copy {
+		enum class Of : uint8_t { kNothing, kSum, kConstant };
+		Of of = Of::kNothing;
+		Gpr base = kNoGpr;
+		Gpr index = kNoGpr;
+		uint8_t scale = 1;
+		uint64_t constant = 0;
+		sfi::Value value;
+	};
+
+	/* emit.cc */
+	void block(uint32_t index);
+	void poll(const Block &block);
+	void finish_stubs();
+	/* The number of an exit; two with the same reason, `from` and variant are one. */
+	uint32_t exit(Reason reason, UserAddr ip, UserAddr from, UserAddr to, uint32_t variant);
+	uint32_t exit(Reason reason, UserAddr ip) { return exit(reason, ip, ip, UserAddr(0), 0); }
+	/* Ends a straight line with an exit: its stub right here, or a jump to it. */
+	void leave_by(uint32_t exit);
+	/* The next instruction emitted may fault. */
+	void may_fault(const Insn &insn);
+
+	/* emit_operand.cc */
+	NewMemory operand(const Insn &insn, const Step &step);
+	void touched(const Insn &insn, const NewMemory &memory);
+	void sum(const MemOperand &m, Gpr to, bool wide, int32_t disp);
+	void mask_r9(bool flags_dead);
+	void load_operand(const Insn &insn, const Step &step);
+	bool copy_serves(const MemOperand &m) const;
+	void forget_r9() { copy_ = Copy(); }
+	void wrote(const Insn &insn);
+	void load_slot(Gpr to, Gpr user) { as_.load(to, kFrame, slot_of(user)); }
+	void store_slot(Gpr user, Gpr from) { as_.store(kFrame, slot_of(user), from); }
+	void reload_mask();
+	static int32_t slot_of(Gpr user);
+
+	/* emit_step.cc */
+	void step(const Insn &insn, const Step &step);
+	void copy(const Insn &insn, const Step &step);
+	void operate(const Insn &insn, const Step &step);
+	void in_slot(const Insn &insn);
+	void lea(const Insn &insn);
+	void lea_constant(const Insn &insn);
+	void push(const Insn &insn, const Step &step);
+	void pop(const Insn &insn, const Step &step);
+	void leave(const Insn &insn, const Step &step);
+	void stack_shift(const Insn &insn, const Step &step);
+	void stack_write(const Insn &insn, const Step &step);
+	void check_stack(const Insn &insn, bool flags_dead);
+	void keep_stack(UserAddr ip, int64_t window, bool flags_dead);
+	void move_stack(int32_t by);
+	void fill_homes(const Insn &insn, const Step &step);
+	void empty_homes(const Insn &insn, const Step &step);
+	void put(const Insn &insn, const Rewrite &rewrite);
+	static Gpr home_of(const Step &step, Gpr user);
+
+	/* emit_control.cc */
+	void control(const Block &block, const Insn &last, const Step &step);
+	void fall_through(const Block &block);
+	void go(uint32_t to);
+	uint32_t cold_exit(const Insn &branch, const Successor &to, uint32_t variant);
+	void branch(const Block &block, const Insn &insn);
+	void call(const Block &block, const Insn &insn);
+	void push_return_address(const Insn &insn);
+	void load_target(const Insn &insn, const Step &step);
+	void chain(const Insn &insn, std::span<const Successor> targets);
+	void compare(const Successor &target, const Successor *previous, Label hit);
+	void hit(const Insn &insn, const Successor &target);
+	void miss(const Insn &insn, bool rcx_saved);
+	bool falls_into(uint32_t block) const { return block != kNoBlock && block == after_; }
+
+	const Region &region_;
+	Plan &plan_;
+	const Layout &layout_;
+	const sfi::Contract &contract_;
+	Arena &arena_;
+	Assembler as_;
+	Label *labels_;			/* by block */
+	AddressMap exit_index_;		/* (reason and variant, address) → exit */
+	Table<Exit> exits_;
+	Table<Label> stubs_;		/* by exit: mov r9d, number; jmp leave */
+	Table<sfi::FaultEntry> faults_;	/* `stub` is an exit's number until finish_stubs() */
+	sfi::Value stack_;		/* what the verifier knows of r11 */
+	Copy copy_;
+	uint32_t after_ = kNoBlock;	/* the block laid out behind the current one */
+	bool failed_ = false;		/* an instruction could not be encoded */
+};
+
+} // namespace ub::translator
