@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "core.h"
 #include "kernel/services.h"
@@ -41,6 +42,11 @@ inline constexpr unsigned int kPollMask = 0x2000e;
 /* The thread's vector registers while its images do not run: an XSAVE area that
  * ubk_run_begin(1) loads and ubk_run_end(1) stores. Null: runs do without. */
 extern unsigned char *user_vectors;
+
+/* Makes the syscall in the registers for real, as the kernel leaves them behind one. */
+void make_syscall(ub_regs *regs);
+/* Called by make_syscall() before the call, if set: where a test's other thread acts. */
+extern std::function<void(ub_regs *)> on_syscall;
 
 /* Counts of what the core reported. */
 struct Traces {

@@ -24,7 +24,7 @@ CXX ?= g++
 core_sources  := $(shell sed -e 's/[ \t]*\#.*//' -e '/^$$/d' sources.list 2>/dev/null)
 case_sources  := $(sort $(wildcard kunit/cases_*.cc))
 zydis_sources := $(addprefix third_party/zydis/src/,Decoder.c DecoderData.c SharedData.c Register.c)
-host_sources  := $(addprefix tests/host/,services.cc code_memory.cc)
+host_sources  := $(addprefix tests/host/,services.cc code_memory.cc guest.cc)
 test_sources  := $(sort $(filter-out tests/host/fuzz.cc $(host_sources),$(wildcard tests/host/*.cc)))
 asm_sources   := src/runtime/enter.S tests/host/native.S
 
@@ -65,7 +65,7 @@ $(OUT)/ub_tests: $(test_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
 	@$(CXX) $(sanitizers) -o $@ $^ -lgtest -lpthread
 
-$(OUT)/ub_fuzz: $(call object,tests/host/fuzz.cc tests/host/guest.cc) $(host_objects) $(OUT)/libub.a
+$(OUT)/ub_fuzz: $(call object,tests/host/fuzz.cc) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
 	@$(CXX) $(sanitizers) -o $@ $^
 

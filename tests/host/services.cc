@@ -32,6 +32,7 @@ namespace host {
 unsigned long work_flags;
 unsigned char *user_vectors;
 Traces traces;
+std::function<void(ub_regs *)> on_syscall;
 
 namespace {
 
@@ -138,6 +139,25 @@ ub::sfi::Contract contract()
 	return contract;
 }
 
+void make_syscall(ub_regs *regs)
+{
+	if (on_syscall)
+		on_syscall(regs);
+
+	register unsigned long r10 __asm__("r10") = regs->r10;
+	register unsigned long r8 __asm__("r8") = regs->r8;
+	register unsigned long r9 __asm__("r9") = regs->r9;
+	unsigned long result = regs->ax;
+	__asm__ volatile("syscall"
+			 : "+a"(result)
+			 : "D"(regs->di), "S"(regs->si), "d"(regs->dx), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	regs->orig_ax = regs->ax;
+	regs->ax = result;
+	regs->cx = regs->ip;
+	regs->r11 = regs->flags;
+}
+
 } // namespace host
 
 using namespace host;
@@ -236,26 +256,12 @@ int ubk_may_enter(struct ub_regs *)
 
 int ubk_next_syscall(struct ub_regs *regs)
 {
-	const unsigned long number = regs->ax;
-
-	if (!ub_syscall_chains(number)) {
+	if (!ub_syscall_chains(regs->ax)) {
 		regs->ip -= 2;
 		regs->orig_ax = ~0ul;
 		return -1;
 	}
-
-	register unsigned long r10 __asm__("r10") = regs->r10;
-	register unsigned long r8 __asm__("r8") = regs->r8;
-	register unsigned long r9 __asm__("r9") = regs->r9;
-	unsigned long result = number;
-	__asm__ volatile("syscall"
-			 : "+a"(result)
-			 : "D"(regs->di), "S"(regs->si), "d"(regs->dx), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	regs->orig_ax = number;
-	regs->cx = regs->ip;
-	regs->r11 = regs->flags;
-	regs->ax = result;
+	make_syscall(regs);
 	return ubk_may_enter(regs);
 }
 

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The hall from end to end: sites become hot, are translated, chain, learn, end as
+ * they must, and leave nothing behind. Syscalls are real ones.
+ */
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "code.h"
+#include "instance.h"
+#include "process.h"
+
+namespace host {
+namespace {
+
+constexpr unsigned int kCalls = 20000;
+
+/* mov eax, imm32 */
+void set_eax(Code &code, uint32_t value)
+{
+	code.raw({0xb8});
+	code.imm32(value);
+}
+
+void exit_group(Code &code)
+{
+	set_eax(code, SYS_exit_group);
+	code.syscall();
+}
+
+class Chains : public testing::Test {
+protected:
+	Chains() : guest_(kHighBase), code_(guest_.code()), pages_(code_pages_in_use()), process_(new Process(guest_))
+	{
+		guest_.fill(1);
+	}
+	~Chains() override
+	{
+		process_.reset();
+		EXPECT_EQ(code_pages_in_use(), pages_) << "code memory leaked";
+	}
+
+	void load()
+	{
+		code_.finish();
+		guest_.set_code(code_.bytes(), code_.syscalls());
+	}
+
+	/* ebx times: eax = number, syscall, then what `body` emits. */
+	template <typename Body>
+	void loop(uint32_t number, uint32_t times, Body body)
+	{
+		const auto head = code_.label();
+		code_.mov(RBX, times);
+		code_.bind(head);
+		set_eax(code_, number);
+		code_.syscall();
+		body();
+		code_.raw({0xff, 0xcb});	/* dec ebx */
+		code_.jcc(5, head);		/* jnz */
+		exit_group(code_);
+		load();
+	}
+
+	Ended finish()
+	{
+		const Ended ended = process_->run();
+		EXPECT_EQ(int(ended.stop), int(Stop::kSyscall)) << "signal " << ended.signal << " at " << std::hex << ended.state.regs.ip;
+		EXPECT_FALSE(process_->mm.disabled);
+		EXPECT_EQ(process_->stat().rejected, 0u);
+		unsigned long by_reason = 0;
+		for (int i = UB_COUNT_exit_syscall; i < UB_THREAD_COUNTER_MAX; i++)
+			by_reason += process_->thread.count[i];
+		EXPECT_EQ(by_reason, process_->count(UB_COUNT_exits));
+		EXPECT_EQ(process_->count(UB_COUNT_syscalls), process_->natively_made + process_->count(UB_COUNT_chained));
+		return ended;
+	}
+
+	double share_chained() const
+	{
+		return double(process_->count(UB_COUNT_chained)) / double(process_->count(UB_COUNT_syscalls));
+	}
+
+	Guest guest_;
+	Code code_;
+	size_t pages_;
+	std::unique_ptr<Process> process_;
+};
+
+TEST_F(Chains, getppid_loop_chains)
+{
+	loop(SYS_getppid, kCalls, [&] { code_.raw({0x49, 0x01, 0xc4}); });	/* add r12, rax */
+	process_->state.regs.r12 = 0;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, uint64_t(getppid()) * kCalls);
+	EXPECT_EQ(ended.state.regs.bx, 0u);
+	EXPECT_GE(share_chained(), 0.9);
+	EXPECT_GE(process_->stat().translated, 1u);
+}
+
+/* What the syscall instruction leaves in rcx and r11 must be there, chained or not. */
+TEST_F(Chains, rcx_and_r11_are_the_syscalls)
+{
+	loop(SYS_getppid, kCalls, [&] {
+		code_.raw({0x49, 0x01, 0xcc});		/* add r12, rcx */
+		code_.raw({0x4d, 0x09, 0xdd});		/* or r13, r11 */
+		code_.raw({0x4d, 0x01, 0xd6});		/* add r14, r10 */
+		code_.raw({0x4d, 0x01, 0xcf});		/* add r15, r9 */
+	});
+	process_->state.regs.r12 = process_->state.regs.r13 = 0;
+	process_->state.regs.r14 = process_->state.regs.r15 = 0;
+	process_->state.regs.r10 = 3, process_->state.regs.r9 = 5;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, (guest_.code() + code_.syscalls()[0] + 2) * kCalls);
+	EXPECT_EQ(ended.state.regs.r13 & ~kUserFlags, 0x202u);
+	EXPECT_EQ(ended.state.regs.r14, 3u * kCalls);
+	EXPECT_EQ(ended.state.regs.r15, 5u * kCalls);
+	EXPECT_GE(share_chained(), 0.9);
+}
+
+TEST_F(Chains, pread_and_sum)
+{
+	const int file = memfd_create("data", 0);
+	std::vector<uint8_t> bytes(256);
+	uint64_t sum = 0;
+	for (size_t i = 0; i < bytes.size(); i++)
+		sum += bytes[i] = uint8_t(i * 7);
+	ASSERT_EQ(write(file, bytes.data(), bytes.size()), ssize_t(bytes.size()));
+
+	loop(SYS_pread64, kCalls, [&] {
+		const auto head = code_.label();
+		code_.raw({0x31, 0xc9});			/* xor ecx, ecx */
+		code_.bind(head);
+		code_.raw({0x44, 0x0f, 0xb6, 0x04, 0x0e});	/* movzx r8d, byte [rsi + rcx] */
+		code_.raw({0x4d, 0x01, 0xc4});			/* add r12, r8 */
+		code_.raw({0xff, 0xc1});			/* inc ecx */
+		code_.raw({0x39, 0xd1});			/* cmp ecx, edx */
+		code_.jcc(2, head);				/* jb */
+	});
+	auto &regs = process_->state.regs;
+	regs.di = uint64_t(file), regs.si = guest_.data(), regs.dx = 256, regs.r10 = 0, regs.r12 = 0;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, sum * kCalls);
+	EXPECT_GE(share_chained(), 0.9);
+	close(file);
+}
+
+/* Calls, returns and a function pointer: learned one after the other. */
+TEST_F(Chains, calls_are_learned)
+{
+	const auto function = code_.label(), other = code_.label(), start = code_.label();
+
+	code_.jmp(start);
+	code_.bind(function);
+	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+	code_.call(other);
+	code_.ret();
+	code_.bind(other);
+	code_.raw({0x49, 0x83, 0xc4, 0x02});	/* add r12, 2 */
+	code_.ret();
+	code_.bind(start);
+	loop(SYS_getppid, kCalls, [&] {
+		code_.call(function);
+		code_.lea(RAX, other);
+		code_.call_reg(RAX);
+	});
+	process_->state.regs.r12 = 0;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, 5u * kCalls);
+	EXPECT_GE(share_chained(), 0.9);
+}
+
+TEST_F(Chains, vector_registers_survive)
+{
+	loop(SYS_getppid, kCalls, [&] {
+		code_.raw({0x66, 0x0f, 0xd4, 0xc1});	/* paddq xmm0, xmm1 */
+		code_.raw({0x66, 0x0f, 0xd4, 0xfa});	/* paddq xmm7, xmm2 */
+	});
+	const uint64_t one[2] = {1, 2}, zero[2] = {0, 0};
+	memcpy(process_->state.vectors + 160, zero, 16);
+	memcpy(process_->state.vectors + 160 + 16, one, 16);
+	memcpy(process_->state.vectors + 160 + 32, one, 16);
+	memcpy(process_->state.vectors + 160 + 7 * 16, zero, 16);
+	const Ended ended = finish();
+
+	uint64_t sum[2];
+	memcpy(sum, ended.state.vectors + 160, 16);
+	EXPECT_EQ(sum[0], kCalls);
+	EXPECT_EQ(sum[1], 2 * kCalls);
+	memcpy(sum, ended.state.vectors + 160 + 7 * 16, 16);
+	EXPECT_EQ(sum[0], kCalls);
+}
+
+/* Work for the thread, raised while its chain runs: it is in user mode before the next call. */
+TEST_F(Chains, work_ends_a_chain)
+{
+	unsigned long calls = 0, raised = 0;
+
+	loop(SYS_getppid, kCalls, [&] {});
+	on_syscall = [&](ub_regs *) {
+		EXPECT_EQ(work_flags, 0u) << "a syscall was chained past pending work";
+		if (++calls % 100 == 0) {
+			work_flags = 0x4;
+			raised++;
+		}
+	};
+	finish();
+	EXPECT_GE(process_->natively_made, raised);
+	EXPECT_GE(share_chained(), 0.8);
+}
+
+/* A loop in a gap sees the work flags too. */
+TEST_F(Chains, a_loop_polls)
+{
+	static uint64_t kTurns = 1000;
+
+	loop(SYS_getppid, 4000, [&] {
+		const auto head = code_.label();
+		code_.raw({0xb9});				/* mov ecx, imm32 */
+		code_.imm32(kTurns);
+		code_.bind(head);
+		code_.raw({0x49, 0xff, 0xc4});			/* inc r12 */
+		code_.raw({0xff, 0xc9});			/* dec ecx */
+		code_.jcc(5, head);
+	});
+	process_->state.regs.r12 = 0;
+	unsigned long calls = 0;
+	on_syscall = [&](ub_regs *) { work_flags = ++calls % 50 == 0 ? 0x8 : 0; };
+	const Ended ended = finish();
+	EXPECT_EQ(ended.state.regs.r12, kTurns * 4000);
+	EXPECT_GE(share_chained(), 0.5);
+}
+
+TEST_F(Chains, a_syscall_that_is_not_chained_is_made_natively)
+{
+	unsigned long made = 0;
+
+	loop(SYS_getppid, kCalls, [&] {
+		set_eax(code_, SYS_personality);	/* not in the table's list of what chains */
+		code_.mov(RDI, 0xffffffff);
+		code_.syscall();
+	});
+	on_syscall = [&](ub_regs *regs) { made += regs->ax == SYS_personality; };
+	finish();
+	EXPECT_EQ(made, kCalls);
+	EXPECT_GE(process_->natively_made, kCalls);
+}
+
+/* Memory that a translation was made from is unmapped while its chain runs. */
+TEST_F(Chains, invalidation_ends_a_chain)
+{
+	unsigned long calls = 0, dropped = 0;
+
+	loop(SYS_getppid, kCalls, [&] { code_.raw({0x49, 0xff, 0xc4}); });
+	process_->state.regs.r12 = 0;
+	on_syscall = [&](ub_regs *) {
+		if (++calls % 2000 == 0)
+			dropped += ub_space_invalidate(process_->mm.space, guest_.code(), guest_.code() + 4096);
+	};
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, kCalls);
+	EXPECT_GE(dropped, 2u);
+	EXPECT_EQ(process_->stat().retired, dropped);
+	EXPECT_EQ(process_->stat().translations, process_->stat().translated - process_->stat().retired);
+}
+
+TEST_F(Chains, a_range_beside_the_code_invalidates_nothing)
+{
+	loop(SYS_getppid, kCalls, [&] {});
+	on_syscall = [&](ub_regs *) {
+		EXPECT_EQ(ub_space_invalidate(process_->mm.space, guest_.data(), guest_.data() + 4096), 0u);
+	};
+	finish();
+	EXPECT_GE(share_chained(), 0.9);
+}
+
+/* The pointer goes bad in the middle of a chain: the same signal, the same registers. */
+TEST_F(Chains, a_fault_is_the_programs)
+{
+	loop(SYS_getppid, kCalls, [&] {
+		code_.raw({0x49, 0xff, 0xc4});			/* inc r12 */
+		code_.raw({0x4c, 0x89, 0x65, 0x00});		/* mov [rbp], r12 */
+		code_.raw({0x81, 0xfb});			/* cmp ebx, imm32 */
+		code_.imm32(kCalls / 2);
+		code_.raw({0x49, 0x0f, 0x44, 0xef});		/* cmove rbp, r15 */
+	});
+	process_->state.regs.r12 = 0;
+	process_->state.regs.bp = guest_.data();
+	process_->state.regs.r15 = guest_.unmapped() + 0x1230;
+	const Ended ended = process_->run();
+
+	EXPECT_EQ(int(ended.stop), int(Stop::kException));
+	EXPECT_EQ(ended.signal, SIGSEGV);
+	EXPECT_EQ(ended.address, guest_.unmapped() + 0x1230);
+	EXPECT_EQ(ended.state.regs.r12, kCalls / 2 + 2);
+	EXPECT_EQ(ended.state.regs.bp, process_->state.regs.r15);
+	EXPECT_GE(process_->count(UB_COUNT_exit_fault), 1u);
+	EXPECT_GE(process_->count(UB_COUNT_chained), kCalls / 4);
+}
+
+/* A gap that is left each time for an instruction that is never translated is put back. */
+TEST_F(Chains, a_futile_site_is_put_back)
+{
+	loop(SYS_getppid, kCalls, [&] {
+		code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+		code_.raw({0x31, 0xc0, 0x31, 0xc9});	/* xor eax, eax; xor ecx, ecx */
+		code_.raw({0x53, 0x0f, 0xa2, 0x5b});	/* push rbx; cpuid; pop rbx */
+	});
+	process_->state.regs.r12 = 0;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, kCalls);
+	EXPECT_LE(process_->count(UB_COUNT_exits), kCalls / 4);
+}
+
+TEST_F(Chains, long_gaps_stay_native)
+{
+	loop(SYS_getppid, 300, [&] {
+		const auto head = code_.label();
+		code_.raw({0xb9});			/* mov ecx, imm32 */
+		code_.imm32(1000000);
+		code_.bind(head);
+		code_.raw({0xff, 0xc9});		/* dec ecx */
+		code_.jcc(5, head);
+	});
+	finish();
+	EXPECT_EQ(process_->count(UB_COUNT_entries), 0u);
+}
+
+} // namespace
+} // namespace host
