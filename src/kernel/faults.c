@@ -46,7 +46,7 @@ static DEFINE_MUTEX(ubk_faults_lock);
 static struct table tables[2];
 static struct table *in_force;		/* null before the first swap */
 static unsigned long filler_address;
-static unsigned long swap_state;	/* RCU's state at the last swap */
+static unsigned long swap_state;	/* the grace period begun at the last swap */
 
 static unsigned long instruction_of(const struct exception_table_entry *entry)
 {
@@ -66,7 +66,7 @@ static void append_copy(struct table *to, const struct exception_table_entry *en
 		  entry->data);
 }
 
-/* The table not in force, empty, nobody reading it. May sleep. */
+/* The table not in force, nobody reading it any more. May sleep. */
 static struct table *begin_change(void)
 {
 	struct table *next = in_force == &tables[0] ? &tables[1] : &tables[0];
@@ -84,7 +84,7 @@ static void finish_change(struct table *next, unsigned int had)
 		set_entry(&next->entry[i], filler_address, filler_address, EX_TYPE_DEFAULT_MCE_SAFE);
 	in_force = next;
 	smp_store_release(&THIS_MODULE->extable, next->entry);
-	swap_state = get_state_synchronize_rcu();
+	swap_state = start_poll_synchronize_rcu();
 }
 
 static bool entries_are_sound(unsigned long code, const struct ubk_fault_entry *entries, unsigned long count)
@@ -175,7 +175,7 @@ int ubk_faults_init(void)
 	in_force = first;
 	smp_store_release(&module->extable, first->entry);
 	module->num_exentries = TABLE_ENTRIES;
-	swap_state = get_state_synchronize_rcu();
+	swap_state = start_poll_synchronize_rcu();
 	return 0;
 }
 
