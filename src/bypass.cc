@@ -123,6 +123,23 @@ Translation *unpublish(ub_space &space, const Site &site)
 	return gone;
 }
 
+/* A run left inside its gap for a reason that the next translation will not cure. Under the
+ * space's lock. Return: what was put back, to be retired, or null. */
+Translation *count_futile(ub_space &space, Site &site)
+{
+	if (++site.futile < kFutileMin)
+		return nullptr;
+
+	bool mostly = site.futile / 4 > site.reached;
+	site.futile /= 2;
+	site.reached /= 2;
+	if (!mostly || site.stage != Stage::kTranslated)
+		return nullptr;
+	site.stage = Stage::kDeclined;
+	space.stat.rolled_back++;
+	return unpublish(space, site);
+}
+
 /* A run left inside its gap. What it missed is learned; what leads nowhere is put back. */
 void learn_from(ub_space &space, const runtime::Chain &chain)
 {
@@ -144,14 +161,8 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 		    (profiler::learn(site, chain.missed) || site.pending)) {
 			site.pending = true;
 			want(space, site, now_ns);
-		} else if (chain.reason != sfi::ExitReason::kPoll && ++site.futile >= kFutileMin) {
-			if (site.stage == Stage::kTranslated && site.futile / 4 > site.reached) {
-				site.stage = Stage::kDeclined;
-				space.stat.rolled_back++;
-				gone = unpublish(space, site);
-			}
-			site.futile /= 2;
-			site.reached /= 2;
+		} else if (!site.wanted && !site.making && chain.reason != sfi::ExitReason::kPoll) {
+			gone = count_futile(space, site);
 		}
 	}
 	ubk_free(memory);
@@ -353,8 +364,10 @@ extern "C" void ub_translate(ub_space *space)
 			SpaceLock lock(*space);
 			site = space->sites.take_wanted();
 			since = space->journal.now();
-			if (site)
+			if (site) {
+				site->making = true;
 				site->pending = false;
+			}
 		}
 		if (!site)
 			return;
@@ -365,6 +378,8 @@ extern "C" void ub_translate(ub_space *space)
 
 		SpaceLock lock(*space);
 		uint64_t end_ns = ubk_now_ns();
+		site->making = false;
+		site->futile = site->reached = 0;
 		space->stat.translate_usec += (end_ns - begin_ns) / 1000;
 		if (++site->rounds > kFreeRounds)
 			site->retry_at_ns = end_ns + kBackoffNs * (site->rounds - kFreeRounds);

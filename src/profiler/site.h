@@ -32,7 +32,8 @@ struct Site {
 	UserAddr start;
 	Stage stage = Stage::kWatched;
 	bool wanted = false;		/* a (re)translation is asked for */
-	bool pending = false;		/* learned something that no translation has yet */
+	bool making = false;		/* the translation is under way */
+	bool pending = false;		/* learned something since its making began */
 	uint16_t short_gaps = 0;	/* samples since the last decay */
 	uint16_t long_gaps = 0;
 	uint32_t rounds = 0;		/* translations attempted */

@@ -349,7 +349,8 @@ const char *take_all(const ZydisDecodedInstruction &z, const ZydisDecodedOperand
 	insn.kind = kind_of(z, operands);
 	if (insn.kind == Kind::kRefused)
 		return "branches on a counter";
-	if (insn.kind == Kind::kNothing)
+	/* The operands of these are not touched here: syscall's are the runtime's business. */
+	if (insn.kind == Kind::kNothing || insn.kind == Kind::kSyscall)
 		return nullptr;
 	if (insn.kind == Kind::kPlain) {
 		const sfi::Rule &rule = sfi::rule(insn.mnemonic);
