@@ -11,6 +11,7 @@ outputs are equal and that reach what THRESHOLDS asks of them.
 import datetime
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -71,7 +72,9 @@ def output(*command):
 def guest(kernel, append, cases, options):
     """Runs the cases in one guest. Returns their rows, and whether it ended well."""
     release = output(PROJECT + "/tests/vm/kernel", "release", kernel)
-    environment = {**os.environ, "UB_MODULE": f"{PROJECT}/build/{release}/ub.ko",
+    module = f"{PROJECT}/build/demo/ub-{kernel}.ko"
+    shutil.copy(os.environ.get("UB_MODULE", f"{PROJECT}/build/{release}/ub.ko"), module)
+    environment = {**os.environ, "UB_MODULE": module,
                    "UB_PROGRAMS": PROJECT + "/build/demo", "UB_ENV": "UB_MODULE UB_PROGRAMS"}
     print(f"demo: Linux {kernel}, {append}: {len(cases)} cases", file=sys.stderr, flush=True)
     process = subprocess.Popen(
