@@ -5,12 +5,24 @@
  */
 #pragma once
 
+#include <linux/version.h>
+
+#ifdef __ASSEMBLY__
+
+/* 6.4: what the unwinder cannot unwind got another name. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define UBK_UNWIND_STOPS UNWIND_HINT_UNDEFINED
+#else
+#define UBK_UNWIND_STOPS UNWIND_HINT_EMPTY
+#endif
+
+#else /* C */
+
 #include <linux/ftrace.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/task_work.h>
 #include <linux/thread_info.h>
-#include <linux/version.h>
 
 /* 6.4: a direct trampoline belongs to an ftrace_ops; before, only "multi" ones did. */
 static inline int ubk_register_direct(struct ftrace_ops *ops, unsigned long trampoline)
@@ -94,3 +106,5 @@ static inline bool ubk_other_resume_work(void)
 #endif
 	return other;
 }
+
+#endif

@@ -8,27 +8,27 @@
  * registers and flags, closes user memory, clears what the user left in registers
  * that the C ABI does not restore, and returns the number from ub_enter.
  *
+ * Code, not functions, to the unwinder: it stops here, and an image below it is not
+ * unwound either.
+ *
  * The same file is assembled for user space, where tests run images in process.
  */
 #include "runtime/run.h"
 
 #ifdef __KERNEL__
 #include <linux/linkage.h>
-#include <linux/objtool.h>
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
 #include <asm/smap.h>
 #include <asm/unwind_hints.h>
-#ifdef UNWIND_HINT_UNDEFINED
-#define UB_NO_UNWIND UNWIND_HINT_UNDEFINED
-#else
-#define UB_NO_UNWIND UNWIND_HINT_EMPTY
-#endif
+#include <linux/objtool.h>
+#include "kernel/compat.h"
 #else
 #define SYM_CODE_START(name) .globl name; .type name, @function; name:
 #define SYM_CODE_END(name) .size name, . - name
 #define SYM_INNER_LABEL(name, linkage) .globl name; name:
-#define UB_NO_UNWIND
+#define UBK_UNWIND_STOPS
+#define ANNOTATE_NOENDBR
 #define ASM_STAC
 #define ASM_CLAC
 #define RET ret
@@ -66,7 +66,7 @@
 /* unsigned int ub_enter(struct ub_regs *regs, unsigned long code, struct ub_run *run) */
 	.p2align 4
 SYM_CODE_START(ub_enter)
-	UB_NO_UNWIND
+	UBK_UNWIND_STOPS
 	push	%rbp
 	push	%rbx
 	push	%r12
@@ -121,7 +121,8 @@ SYM_CODE_START(ub_enter)
 	JMP_NOSPEC r9
 
 SYM_INNER_LABEL(ub_leave, SYM_L_GLOBAL)
-	UB_NO_UNWIND
+	UBK_UNWIND_STOPS
+	ANNOTATE_NOENDBR		/* images jump here directly; only its address is taken */
 	mov	UB_FRAME_REGS(%rsp), %r10
 	mov	%r15, R15(%r10)
 	mov	%r14, R14(%r10)
