@@ -75,17 +75,22 @@ bool always_writes_flags(const ZydisDecodedInstruction &instruction, const Zydis
 	}
 }
 
-bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
+bool decode(uint64_t ip, ZydisDecodedInstruction &instruction, ZydisDecodedOperand *operands)
 {
 	ZydisDecoder decoder;
-	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	unsigned char bytes[15];
+	const unsigned long count = ubk_guest_read(nullptr, ip, bytes, sizeof(bytes));
 
+	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, count, &instruction, operands));
+}
+
+bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
+{
 	for (; budget; budget--) {
-		unsigned char bytes[15];
 		ZydisDecodedInstruction instruction;
 		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-		const unsigned long count = ubk_guest_read(nullptr, ip, bytes, sizeof(bytes));
-		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, count, &instruction, operands)))
+		if (!decode(ip, instruction, operands))
 			return false;
 		if (const ZydisAccessedFlags *flags = instruction.cpu_flags) {
 			if (flags->tested & mask)
@@ -126,6 +131,16 @@ bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
 bool flags_dead_at(uint64_t ip, unsigned long mask)
 {
 	return dead_from(ip, mask, 64);
+}
+
+unsigned long flags_undefined_by(uint64_t ip)
+{
+	ZydisDecodedInstruction instruction;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+
+	if (!decode(ip, instruction, operands) || !instruction.cpu_flags)
+		return 0;
+	return instruction.cpu_flags->undefined;
 }
 
 void Tally::add(const Tally &other)
@@ -219,7 +234,7 @@ std::string Differential::difference(const Ended &native, const Ended &ours, boo
 	for (unsigned int i = 0; i < 16; i++)
 		if (native.state.gpr(i) != ours.state.gpr(i))
 			return format("%s %#lx, ours %#lx", kRegisterNames[i], native.state.gpr(i), ours.state.gpr(i));
-	if (const unsigned long flags = (a.flags ^ b.flags) & kUserFlags) {
+	if (const unsigned long flags = (a.flags ^ b.flags) & kUserFlags & ~undefined_flags) {
 		if (!faulted_in_image || !flags_dead_at(a.ip, flags))
 			return format("flags %#lx, ours %#lx", a.flags & kUserFlags, b.flags & kUserFlags);
 		tally.dead_flags++;

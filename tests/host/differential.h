@@ -77,6 +77,8 @@ public:
 	 * until nothing new is. Returns the first difference. */
 	std::optional<std::string> learn_and_compare(const State &state, uint64_t seed, unsigned int rounds);
 
+	/* Flags an instruction leaves undefined; not compared where a run ends behind it. */
+	unsigned long undefined_flags = 0;
 	Tally tally;
 
 private:
@@ -91,5 +93,7 @@ private:
 /* Do the flags in `mask` reach no reader from the code at `ip` on, as far as it can be
  * seen? A user gets them wrong without being able to tell. */
 bool flags_dead_at(uint64_t ip, unsigned long mask);
+/* What the instruction at `ip` does to no flag in particular. */
+unsigned long flags_undefined_by(uint64_t ip);
 
 } // namespace host

@@ -40,6 +40,9 @@ volatile unsigned int ticks;
 volatile unsigned int started_at;
 Ended *native_end;
 
+/* The vector registers before and after the run in progress. */
+alignas(64) unsigned char run_vectors[sizeof(State::vectors)];
+
 constexpr unsigned int kTicksAllowed = 30;	/* of 100 ms */
 constexpr unsigned long kTrapBits = 0x40000 | 0x400 | 0x100;	/* AC DF TF: not for our own code */
 
@@ -200,12 +203,13 @@ Ended run_natively(const State &state)
 {
 	Ended end;
 
-	memcpy(end.state.vectors, state.vectors, sizeof(state.vectors));
+	memcpy(run_vectors, state.vectors, sizeof(run_vectors));
 	end.state.regs = state.regs;
 	native_end = &end;
 	started_at = ticks;
 	running = Running::kNative;
-	native_run(&state.regs, end.state.vectors);
+	native_run(&state.regs, run_vectors);
+	memcpy(end.state.vectors, run_vectors, sizeof(run_vectors));
 	return end;
 }
 
@@ -217,11 +221,13 @@ unsigned int run_image(State &state, uint64_t code, uint64_t *target)
 	run.work = ubk_work_flags();
 	run.fs_base = ubk_fs_base();
 	started_at = ticks;
+	memcpy(run_vectors, state.vectors, sizeof(run_vectors));
 	ubk_run_begin(1);
 	running = Running::kImage;
-	const unsigned int number = image_run(&state.regs, code, &run, state.vectors);
+	const unsigned int number = image_run(&state.regs, code, &run, run_vectors);
 	running = Running::kNothing;
 	ubk_run_end(1);
+	memcpy(state.vectors, run_vectors, sizeof(run_vectors));
 	*target = run.target;
 	return number;
 }

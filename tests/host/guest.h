@@ -20,7 +20,7 @@ namespace host {
 /* All a program can see of the CPU. */
 struct State {
 	ub_regs regs{};
-	alignas(64) unsigned char vectors[4096]{};	/* an XSAVE area */
+	unsigned char vectors[2752]{};	/* an XSAVE area, but for its alignment */
 
 	State();
 	/* Register by its number in instructions: rax rcx rdx rbx rsp rbp rsi rdi r8 … r15. */

@@ -42,6 +42,7 @@ protected:
 				continue;
 			for (const bool live : {true, false}) {
 				set_up(guest, instance, live);
+				differential.undefined_flags = live ? flags_undefined_by(guest.code()) : 0;
 				const auto translation = differential.translate(guest.code());
 				if (!translation)
 					continue;

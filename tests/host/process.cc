@@ -15,7 +15,7 @@ Process::Process(Guest &guest)
 	thread.space = mm.space;
 	state.regs.ip = guest.code();
 	state.regs.sp = guest.stack_top() - 0x400;
-	user_vectors = state.vectors;
+	user_vectors = vectors;
 	work_flags = 0;
 	traces = {};
 }
@@ -44,8 +44,10 @@ Ended Process::run()
 		natively_made++;
 		if (thread.gap_start_ip)
 			ub_before_syscall(&thread);
+		memcpy(vectors, state.vectors, sizeof(vectors));
 		make_syscall(&state.regs);
 		ub_after_syscall(&thread, &state.regs);
+		memcpy(state.vectors, vectors, sizeof(vectors));
 		run_translation(&mm);
 		drain_deferred();
 		work_flags = 0;	/* user mode was returned to */

@@ -27,6 +27,7 @@ public:
 	unsigned long natively_made = 0;
 
 	State state;
+	alignas(64) unsigned char vectors[sizeof(State::vectors)];	/* during syscalls */
 	ub_thread thread{};
 	ubk_mm mm;
 };

@@ -104,6 +104,8 @@ private:
 			if (instance.kinds & kCounts)
 				code_.mov(RCX, random_.below(40));
 			code_.raw(instance.bytes());
+			if (instance.kinds & kDivides)
+				code_.raw({0x85, 0xc0});	/* test eax, eax: a division leaves flags undefined */
 			count--;
 		}
 	}
