@@ -23,6 +23,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/tracepoint.h>
 #include <linux/workqueue.h>
 
 #include "kernel/glue.h"
@@ -216,12 +217,25 @@ static void collect(struct work_struct *work)
 /* Under cgroup_mutex and with IRQs off. */
 static void on_rmdir(void *data, struct cgroup *cgroup, const char *path)
 {
-	schedule_work(&collect_work);
+	spin_lock(&ubk_stat_lock);
+	if (!leaving)
+		schedule_work(&collect_work);
+	spin_unlock(&ubk_stat_lock);
 }
 
 static struct ubk_probe probes[] = {
 	{ "cgroup_rmdir", on_rmdir },
 };
+
+/* The probe may still be running, but does nothing. */
+static void stop_collecting(void)
+{
+	ubk_probes_remove(probes, ARRAY_SIZE(probes));
+	spin_lock(&ubk_stat_lock);
+	leaving = true;
+	spin_unlock(&ubk_stat_lock);
+	cancel_work_sync(&collect_work);
+}
 
 /* The files. */
 
@@ -297,7 +311,7 @@ int __init ubk_cgroup_init(void)
 	error = UBK_CALL(cgroup_add_dfl_cftypes)(controller(), files);
 	if (error) {
 		pr_err("not loading: the cgroup files were refused (%d)\n", error);
-		ubk_probes_remove(probes, ARRAY_SIZE(probes));
+		stop_collecting();
 		return error;
 	}
 	if (controller()->root != &cgrp_dfl_root)
@@ -314,11 +328,7 @@ void ubk_cgroup_exit(void)
 
 	/* Returns when no reader or writer is in one of the files. */
 	UBK_CALL(cgroup_rm_cftypes)(files);
-	ubk_probes_remove(probes, ARRAY_SIZE(probes));
-	spin_lock(&ubk_stat_lock);
-	leaving = true;
-	spin_unlock(&ubk_stat_lock);
-	cancel_work_sync(&collect_work);
+	stop_collecting();
 
 	/* Tasks are told by ubk_tasks_exit(). Groups come into being still, settings do not. */
 	mutex_lock(&ubk_settings_lock);

@@ -44,6 +44,7 @@ int ubk_probes_add(struct ubk_probe *probes, unsigned int count)
 		for (; i < count; i++)
 			probes[i].tracepoint = NULL;
 		ubk_probes_remove(probes, count);
+		tracepoint_synchronize_unregister();
 	}
 	return error;
 }
@@ -57,5 +58,4 @@ void ubk_probes_remove(struct ubk_probe *probes, unsigned int count)
 			tracepoint_probe_unregister(probes[i].tracepoint, probes[i].function, NULL);
 		probes[i].tracepoint = NULL;
 	}
-	tracepoint_synchronize_unregister();
 }

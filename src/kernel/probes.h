@@ -12,5 +12,5 @@ struct ubk_probe {
 
 /* Registers all of them, or none and says which is missing. May sleep. */
 int ubk_probes_add(struct ubk_probe *probes, unsigned int count);
-/* When it returns none is running and none will run. May sleep. */
+/* They may still be running until tracepoint_synchronize_unregister(). May sleep. */
 void ubk_probes_remove(struct ubk_probe *probes, unsigned int count);

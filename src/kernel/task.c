@@ -21,6 +21,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/tracepoint.h>
 
 #include "kernel/compat.h"
 #include "kernel/glue.h"
@@ -501,6 +502,7 @@ void ubk_tasks_exit(void)
 	}
 
 	ubk_probes_remove(probes, ARRAY_SIZE(probes));
+	tracepoint_synchronize_unregister();	/* for those of cgroup.c, too */
 	flush_work(&release_work);
 	preempt_notifier_dec();
 	/* The last instructions of works, handlers and the trampoline. */
