@@ -167,16 +167,26 @@ static void side(void *argument)
 	}
 }
 
+/* A guard may use the flags before an instruction that overwrites them: then they are not the
+ * native ones in the signal frame, where nothing reads them again. */
+static int overwrites_flags(void)
+{
+	return now->run == compare || now->run == add_memory || now->run == add_locked ||
+	       now->run == divide || now->run == divide_signed;
+}
+
 static int equal(const struct outcome *native, const struct outcome *hot)
 {
-	if (!fault_equal(&native->fault, &hot->fault))
+	if (!fault_equal_but(&native->fault, &hot->fault, overwrites_flags() ? ARITHMETIC_FLAGS : 0))
 		return 0;
 	for (int i = 0; i < REGISTERS; i++)
 		if (native->out[i] != hot->out[i]) {
 			note("register %d after it: native %#lx, hot %#lx", i, native->out[i], hot->out[i]);
 			return 0;
 		}
-	return !memcmp(native->flags, hot->flags, 4) && !memcmp(native->good, hot->good, 64);
+	if (memcmp(native->flags, hot->flags, 4) && !(native->fault.count && overwrites_flags()))
+		return 0;
+	return !memcmp(native->good, hot->good, 64);
 }
 
 /* The mask clears one address bit, so a wild pointer that differs from a mapped user address in
@@ -188,7 +198,7 @@ static int accepted(int which, const struct outcome *hot)
 
 static void check(int i)
 {
-	int wrong = 0, wild = 0, faults = 0;
+	int wrong = 0, wild = 0, faults = 0, flags = 0;
 
 	for (int a = GOOD; a < ADDRESSES; a++) {
 		const struct outcome *native = &((struct seen *)result)[-1].outcome[a];
@@ -203,9 +213,14 @@ static void check(int i)
 		} else if (!equal(native, hot)) {
 			note("%s, %s: differs", now->name, address_name[a]);
 			wrong++;
+		} else {
+			flags += native->fault.registers[REG_EFL] != hot->fault.registers[REG_EFL];
 		}
 	}
 	ok(!wrong, "%s: %d faults as natively", now->name, faults);
+	if (flags)
+		printf("ok %d %s: %d times other flags in the signal frame # XFAIL the instruction overwrites them\n",
+		       ++tap_points, now->name, flags);
 	if (wild)
 		printf("ok %d %s: %d wild pointers # XFAIL the contract accepts one bit\n", ++tap_points,
 		       now->name, wild);

@@ -110,8 +110,11 @@ static inline void fault_install(struct fault_seen *seen)
 		sigaction(signals[i], &action, NULL);
 }
 
-/* Says where two of them differ. Return: 1 when they do not. */
-static inline int fault_equal(const struct fault_seen *native, const struct fault_seen *hot)
+#define ARITHMETIC_FLAGS 0x8d5ul	/* OF SF ZF AF PF CF */
+
+/* Says where two of them differ, but in @flags of the flags register. Return: 1 when they do not. */
+static inline int fault_equal_but(const struct fault_seen *native, const struct fault_seen *hot,
+				  unsigned long flags)
 {
 	int equal = 1;
 
@@ -124,9 +127,14 @@ static inline int fault_equal(const struct fault_seen *native, const struct faul
 		equal = 0;
 	}
 	for (int i = 0; i < NGREG; i++)
-		if (native->registers[i] != hot->registers[i]) {
+		if ((native->registers[i] ^ hot->registers[i]) & ~(i == REG_EFL ? flags : 0)) {
 			note("greg %d: native %#llx, hot %#llx", i, native->registers[i], hot->registers[i]);
 			equal = 0;
 		}
 	return equal;
+}
+
+static inline int fault_equal(const struct fault_seen *native, const struct fault_seen *hot)
+{
+	return fault_equal_but(native, hot, 0);
 }
