@@ -184,14 +184,15 @@ void Emitter::miss(const Insn &insn, bool rcx_saved)
 	leave_by(exit(Reason::kTarget, insn.address));
 }
 
-void Emitter::hit(const Insn &insn, const Successor &target)
+void Emitter::hit(const Insn &insn, const Successor &target, bool at_end)
 {
 	as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
 	if (insn.kind == Kind::kReturn)
 		move_stack(8 + insn.pop_bytes);
 	else if (insn.kind == Kind::kIndirectCall)
 		push_return_address(insn);
-	go(target.block);
+	if (!at_end || !falls_into(target.block))
+		as_.jmp(labels_[target.block]);
 }
 
 void Emitter::chain(const Insn &insn, std::span<const Successor> targets)
@@ -231,7 +232,7 @@ void Emitter::chain(const Insn &insn, std::span<const Successor> targets)
 		while (count-- > 0) {
 			as_.bind(hits[count]);
 			stack_ = stack;
-			hit(insn, *group[count]);
+			hit(insn, *group[count], !more && !count);
 		}
 		if (!more)
 			return;

@@ -102,7 +102,7 @@ private:
 	void load_target(const Insn &insn, const Step &step);
 	void chain(const Insn &insn, std::span<const Successor> targets);
 	void compare(const Successor &target, const Successor *previous, Label hit);
-	void hit(const Insn &insn, const Successor &target);
+	void hit(const Insn &insn, const Successor &target, bool at_end);
 	void miss(const Insn &insn, bool rcx_saved);
 	bool falls_into(uint32_t block) const { return block != kNoBlock && block == after_; }
 

@@ -2,7 +2,8 @@
 /*
  * From Zydis' records to ours. Decides an instruction's kind, which registers and flags
  * it reads and writes, and where its parts lie. What Zydis 4.0.0 reports wrongly
- * or leaves out is put right here, once (flags_on_condition, may_leave_destination, and
+ * or leaves out is put right here, once (flags_on_condition, writes_undefined_flags,
+ * may_leave_destination, and
  * the refusal of everything with implicit memory operands). What the rule table or
  * an odd encoding forbids is kRefused.
  */
@@ -71,6 +72,21 @@ bool flags_on_condition(const ZydisDecodedInstruction &z)
 		const uint8_t counted = z.operand_width == 64 ? 0x3f : 0x1f;
 		return !z.raw.imm[0].size || !(z.raw.imm[0].value.u & counted);
 	}
+	default:
+		return false;
+	}
+}
+
+/* Flags an instruction leaves "undefined" are often left alone (div, bsf, bt, rotates by
+ * more than one), so their old values count as live; but these write them all on every CPU. */
+bool writes_undefined_flags(const ZydisDecodedInstruction &z)
+{
+	switch (z.mnemonic) {
+	case ZYDIS_MNEMONIC_AND:
+	case ZYDIS_MNEMONIC_OR:
+	case ZYDIS_MNEMONIC_XOR:
+	case ZYDIS_MNEMONIC_TEST:
+		return true;
 	default:
 		return false;
 	}
@@ -302,11 +318,13 @@ void take_flags(const ZydisDecodedInstruction &z, Insn &insn)
 	if (!z.cpu_flags)
 		return;
 	const ZydisAccessedFlags &f = *z.cpu_flags;
-	const uint32_t written = f.modified | f.set_0 | f.set_1 | f.undefined;
+	const uint32_t defined = f.modified | f.set_0 | f.set_1;
+	const uint32_t written = defined | f.undefined;
 
 	insn.flags_read = uint16_t(f.tested & kArithmeticFlags);
 	insn.flags_written = uint16_t(written & kArithmeticFlags);
-	insn.flags_killed = flags_on_condition(z) ? uint16_t(0) : insn.flags_written;
+	if (!flags_on_condition(z))
+		insn.flags_killed = uint16_t((writes_undefined_flags(z) ? written : defined) & kArithmeticFlags);
 }
 
 bool has_operand_size(const Insn &insn)

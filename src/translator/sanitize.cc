@@ -108,7 +108,8 @@ bool names_virtual_register(const Insn &insn)
 	return false;
 }
 
-/* Instructions that do with a 64-bit r/m register what they do with memory in its place. */
+/* Instructions that do with a 64-bit r/m register what they do with memory in its place.
+ * Shifts and rotates do not: the flags they leave undefined differ. */
 bool same_in_memory(const Insn &insn)
 {
 	switch (insn.mnemonic) {
@@ -126,11 +127,6 @@ bool same_in_memory(const Insn &insn)
 	case ZYDIS_MNEMONIC_DEC:
 	case ZYDIS_MNEMONIC_NEG:
 	case ZYDIS_MNEMONIC_NOT:
-	case ZYDIS_MNEMONIC_SHL:
-	case ZYDIS_MNEMONIC_SHR:
-	case ZYDIS_MNEMONIC_SAR:
-	case ZYDIS_MNEMONIC_ROL:
-	case ZYDIS_MNEMONIC_ROR:
 	case ZYDIS_MNEMONIC_IMUL:
 	case ZYDIS_MNEMONIC_MOVZX:
 	case ZYDIS_MNEMONIC_MOVSX:
