@@ -289,12 +289,17 @@ constexpr Row kUnlisted4[] = {
 	{".byte 0x8f,0xea,0x78,0x10,0xc0,0,0,0,0", "\x8f\xea\x78\x10\xc0\x00\x00\x00\x00"},
 };
 
+constexpr Row kUnlisted5[] = {
+	{".byte 0xc5,0xfa,0xbd,0xfa", "\xc5\xfa\xbd\xfa"},
+};
+
 UB_CASE(verify_refuses, unlisted)
 {
 	CHECK_CALL(refuse_all(test, kUnlisted1, "the rule table has no row for this instruction"));
 	CHECK_CALL(refuse_all(test, kUnlisted2, "not an instruction"));
 	CHECK_CALL(refuse_all(test, kUnlisted3, "raises an exception by design"));
 	CHECK_CALL(refuse_all(test, kUnlisted4, "an encoding that is neither legacy, VEX nor EVEX"));
+	CHECK_CALL(refuse_all(test, kUnlisted5, "a VEX form no CPU of ours has"));
 }
 
 constexpr Row kPrefixes1[] = {

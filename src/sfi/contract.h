@@ -40,9 +40,9 @@ struct Contract {
 inline constexpr int64_t kHoleBelow = int64_t(2) << 20;
 inline constexpr int64_t kHoleAbove = int64_t(2) << 30;
 
-/* How far constant steps may carry the user's rsp (r11) from a masked value or an
- * access through it before it must be masked again. Speculation past a faulting
- * access adds at most a reorder buffer of pushes to it, which the hole holds too. */
+/* How far constant steps may carry a register from a masked value before it must be
+ * masked again. An access through it that did not fault narrows its drift again, by no
+ * more than lets the holes hold all accesses a CPU can have in flight: sfi/state.h. */
 inline constexpr int64_t kStackDrift = int64_t(1) << 20;
 
 inline constexpr uint32_t kImageMaxBytes = 256 * 1024;

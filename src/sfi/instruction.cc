@@ -71,13 +71,15 @@ const char *check_encoding(const InstructionReader &reader, Kind kind)
 		return nullptr;
 	case ZYDIS_INSTRUCTION_ENCODING_VEX:
 		/* BMI needs no vector state, and the module needs BMI2. */
-		if (kind == Kind::kVector && !reader.contract->avx)
-			return "a VEX instruction without AVX";
-		return nullptr;
+		if (decoded.meta.isa_set == ZYDIS_ISA_SET_BMI1 || decoded.meta.isa_set == ZYDIS_ISA_SET_BMI2)
+			return nullptr;
+		if (kind != Kind::kVector)
+			return "a VEX form no CPU of ours has";
+		return reader.contract->avx ? nullptr : "a VEX instruction without AVX";
 	case ZYDIS_INSTRUCTION_ENCODING_EVEX:
-		if (!reader.contract->avx512)
-			return "an EVEX instruction without AVX-512";
-		return nullptr;
+		if (kind != Kind::kVector)
+			return "an EVEX form no CPU of ours has";
+		return reader.contract->avx512 ? nullptr : "an EVEX instruction without AVX-512";
 	default:
 		return "an encoding that is neither legacy, VEX nor EVEX";
 	}

@@ -110,7 +110,7 @@ struct Value {
 			return *this;
 		if (low < -limit || low > limit || high < -limit || high > limit)
 			return {};
-		return {kUser, true, -limit, limit};
+		return {kUser, anchored, -limit, limit};
 	}
 
 private:

@@ -41,7 +41,7 @@ namespace {
 
 constexpr uint32_t kNowhere = ~0u;
 
-/* Passes after which a loop's windows are no longer refined, and all given up. */
+/* Passes after which windows that still grow in loops are widened, and all is given up. */
 constexpr int kWidenAfter = 4;
 constexpr int kMaxPasses = 64;
 
