@@ -122,6 +122,8 @@ constexpr Row kStackAccesses[] = {
 	{"mov r9,rax; and r9,r10; mov r11,r9; mov rax,[r11]", "\x49\x89\xc1\x4d\x21\xd1\x4d\x89\xcb\x49\x8b\x03", {9}},
 	{"sub r11,0x20; add r11,-8; inc r11; dec r11; mov rax,[r11]",
 	 "\x49\x83\xeb\x20\x49\x83\xc3\xf8\x49\xff\xc3\x49\xff\xcb\x49\x8b\x03", {14}},
+	{"sub r11,0x80000; mov al,[r11+0x7fffffc0]", "\x49\x81\xeb\x00\x00\x08\x00\x41\x8a\x83\xc0\xff\xff\x7f", {7}},
+	{"add r11,0x80000; mov al,[r11-0x27ffc0]", "\x49\x81\xc3\x00\x00\x08\x00\x41\x8a\x83\x40\x00\xd8\xff", {7}},
 };
 
 UB_CASE(verify_accepts, stack_accesses)

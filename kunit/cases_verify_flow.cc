@@ -103,6 +103,8 @@ constexpr Row kDisplacementsAndDrift[] = {
 	 "\x4c\x21\xd7" POLL("\x0c\x00\x00\x00") "\x62\xf1\x7f\x29\x7f\x07\x48\x8d\x7f\xf8\xeb\xdf", {24}},
 	{"and rdi,r10; L0: poll; shl dword ptr [rdi],cl; lea rdi,[rdi-8]; jmp L0",
 	 "\x4c\x21\xd7" POLL("\x08\x00\x00\x00") "\xd3\x27\x48\x8d\x7f\xf8\xeb\xe3", {24}},
+	{"lea r11,[r11+0x100000]; mov rax,[r11]; mov al,[r11+0x3fffffc1]",
+	 "\x4d\x8d\x9b\x00\x00\x10\x00\x49\x8b\x03\x41\x8a\x83\xc1\xff\xff\x3f", {7, 10}},
 };
 
 UB_CASE(verify_refuses, displacements_and_drift)
@@ -121,6 +123,10 @@ constexpr Row kMerges[] = {
 	{"and rdi,r10; jmp L1; mov rax,[rdi]; L1: nop", "\x4c\x21\xd7\xeb\x03\x48\x8b\x07\x90", {5}},
 	{"jmp L1; mov rax,[r11]; L1: nop", "\xeb\x03\x49\x8b\x03\x90", {2}},
 	{"jrcxz L1; jmp L2; L1: mov rdi,rax; L2: mov rax,[rdi]", "\xe3\x02\xeb\x03\x48\x89\xc7\x48\x8b\x07", {7}},
+	{"jz L1; lea r11,[r11+0x80000]; L1: mov al,[r11+0x7fffffc0]",
+	 "\x74\x07\x4d\x8d\x9b\x00\x00\x08\x00\x41\x8a\x83\xc0\xff\xff\x7f", {9}},
+	{"jz L1; lea r11,[r11-0x80000]; L1: mov al,[r11-0x1fffc0]",
+	 "\x74\x07\x4d\x8d\x9b\x00\x00\xf8\xff\x41\x8a\x83\x40\x00\xe0\xff", {9}},
 };
 
 UB_CASE(verify_refuses, merges)

@@ -102,6 +102,19 @@ UB_CASE(verify_shape, exits_are_to_the_user_half)
 	CHECK_CALL(expect(test, {kCode, bytes.span(), {}, {&kernel, 1}}, "an exit to an address outside the user half"));
 }
 
+UB_CASE(verify_shape, has_so_many_exits)
+{
+	auto *exits = reinterpret_cast<Exit *>(static_cast<char *>(test->scratch) + (24 << 20));
+	ImageBytes bytes(test);
+
+	bytes.add(kLandingPad);
+	bytes.add_stub(ub::sfi::kMaxExits - 1);
+	for (uint32_t i = 0; i <= ub::sfi::kMaxExits; i++)
+		exits[i] = kExit;
+	CHECK_CALL(expect(test, {kCode, bytes.span(), {}, {exits, ub::sfi::kMaxExits}}, nullptr));
+	CHECK_CALL(expect(test, {kCode, bytes.span(), {}, {exits, ub::sfi::kMaxExits + 1}}, "too many exits"));
+}
+
 UB_CASE(verify_shape, stubs_name_exits)
 {
 	ImageBytes bytes(test);
@@ -207,6 +220,38 @@ UB_CASE(verify_shape, too_many_instructions)
 		bytes.add("\x90");
 	bytes.add_stub(0);
 	CHECK_CALL(expect(test, {kCode, bytes.span(), {}, {&kExit, 1}}, "more instructions than one for every two bytes"));
+}
+
+/* jmp to the last block; each block polls and jumps to the one before it, so that what is
+ * known takes a pass for every block to arrive. */
+void add_backward_chain(ImageBytes &bytes, uint32_t blocks)
+{
+	constexpr uint32_t kBlock = 26;
+
+	bytes.add(kLandingPad);
+	bytes.add("\xe9");
+	bytes.add_u32((blocks - 1) * kBlock + 11);
+	const uint32_t stub = bytes.add_stub(0);
+	for (uint32_t i = 0; i < blocks; i++) {
+		const uint32_t start = bytes.count();
+
+		bytes.add(POLL(""));
+		bytes.add_u32(stub - (bytes.count() + 4));
+		bytes.add("\xe9");
+		bytes.add_u32((i ? start - kBlock : stub) - (bytes.count() + 4));
+	}
+}
+
+UB_CASE(verify_shape, values_that_settle_too_late)
+{
+	ImageBytes bytes(test);
+
+	add_backward_chain(bytes, 50);
+	CHECK_CALL(expect(test, {kCode, bytes.span(), {}, {&kExit, 1}}, nullptr));
+
+	ImageBytes longer(test);
+	add_backward_chain(longer, 100);
+	CHECK_CALL(expect(test, {kCode, longer.span(), {}, {&kExit, 1}}, "the values in registers do not become stable"));
 }
 
 UB_CASE(verify_shape, without_memory)

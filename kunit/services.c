@@ -140,7 +140,7 @@ int ubk_may_enter(struct ub_regs *regs)
 	return 0;
 }
 
-int ubk_next_syscall(struct ub_regs *regs)
+int ubk_next_syscall(struct ub_regs *regs, int fpu)
 {
 	return -1;
 }

@@ -147,7 +147,7 @@ void Tally::add(const Tally &other)
 {
 	runs += other.runs, mismatches += other.mismatches, images += other.images;
 	guest_instructions += other.guest_instructions, image_bytes += other.image_bytes;
-	dead_flags += other.dead_flags, spurious += other.spurious;
+	dead_flags += other.dead_flags, not_followed += other.not_followed, spurious += other.spurious;
 	for (const auto &[name, count] : other.declined)
 		declined[name] += count;
 	for (const auto &[name, count] : other.exits)
@@ -163,7 +163,8 @@ std::string Tally::text() const
 		text += format("; declined %s %lu", name.c_str(), count);
 	for (const auto &[name, count] : exits)
 		text += format("; exits %s %lu", name.c_str(), count);
-	return text + format("; dead flags at faults %lu; spurious faults %lu", dead_flags, spurious);
+	return text + format("; dead flags at faults %lu; spurious faults %lu; learned in vain %lu", dead_flags, spurious,
+			     not_followed);
 }
 
 Translation::~Translation()
@@ -196,8 +197,11 @@ std::unique_ptr<Translation> Differential::translate(uint64_t start, const std::
 		*dump = lines.text;
 	if (!result) {
 		std::string name = key(result.fault());
-		if (result.fault() == ub::Fault::kRejected)
+		if (result.fault() == ub::Fault::kRejected) {
 			name += format(" (offset %u: %s)", refusal.offset, refusal.why ? refusal.why : "?");
+			if (!dump)
+				last_rejected = rejected_dump(start, learned, name);
+		}
 		tally.declined[name]++;
 		return nullptr;
 	}
@@ -217,6 +221,17 @@ std::unique_ptr<Translation> Differential::translate(uint64_t start, const std::
 	tally.guest_instructions += made->guest_instructions_;
 	tally.image_bytes += made->bytes_;
 	return made;
+}
+
+std::string Differential::rejected_dump(uint64_t start, const std::vector<ub::Observation> &learned,
+					const std::string &name)
+{
+	const Tally before = tally;
+	std::string dump;
+
+	translate(start, learned, &dump);
+	tally = before;
+	return name + "\n" + dump;
 }
 
 std::string Differential::difference(const Ended &native, const Ended &ours, bool faulted_in_image)
@@ -333,6 +348,12 @@ std::optional<std::string> Differential::learn_and_compare(const State &state, u
 			return why;
 		if (learned.size() == known)
 			return std::nullopt;
+		const ub::Observation &last = learned.back();
+		for (size_t i = 0; i < known; i++)
+			if (learned[i].from == last.from && learned[i].to == last.to) {
+				tally.not_followed++;
+				return std::nullopt;
+			}
 	}
 	return std::nullopt;
 }

@@ -30,6 +30,7 @@ struct Tally {
 	std::map<std::string, unsigned long> exits;	/* by reason */
 	unsigned long dead_flags = 0;	/* faults where flags that nothing reads differed */
 	unsigned long spurious = 0;	/* exits for exceptions that did not happen natively */
+	unsigned long not_followed = 0;	/* branches that left again after they were learned */
 
 	void add(const Tally &other);
 	std::string text() const;
@@ -80,8 +81,11 @@ public:
 	/* Flags an instruction leaves undefined; not compared where a run ends behind it. */
 	unsigned long undefined_flags = 0;
 	Tally tally;
+	/* Why the verifier refused an image, and the dump: of the last one refused. */
+	std::string last_rejected;
 
 private:
+	std::string rejected_dump(uint64_t start, const std::vector<ub::Observation> &learned, const std::string &name);
 	std::string describe(const Translation &translation, const State &state, const Ended &native,
 			     const Ended &ours, const std::string &why);
 	std::string difference(const Ended &native, const Ended &ours, bool faulted_in_image);

@@ -40,7 +40,7 @@ warnings   := -Wall -Wextra -Werror
 cxx_flags  := -std=gnu++20 $(base_flags) $(warnings) -Isrc -Ikunit
 core_flags := $(cxx_flags) $(zydis_flags) -ffreestanding -fno-exceptions -fno-rtti \
 	-fno-threadsafe-statics -fno-use-cxa-atexit -D__builtin_abort=__builtin_trap \
-	$(if $(SANITIZE),,-mgeneral-regs-only) $(frame_limit)
+	-mgeneral-regs-only $(frame_limit)
 test_flags := $(cxx_flags) $(zydis_flags) -I$(OUT) -DUB_SOURCE_ROOT='"$(CURDIR)"'
 
 object = $(patsubst %,$(OUT)/%.o,$(1))

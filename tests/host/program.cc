@@ -15,6 +15,25 @@ constexpr unsigned int kFunctions = 5;
 /* Code bytes; rip-relative instances reach the guest's data from there. */
 constexpr size_t kMaxBytes = 0x3000;
 
+/* CPUs leave undefined flags as they were before, or not; a program that reads them may
+ * tell a translation from the original. */
+bool leaves_flags_undefined(const Instance &instance)
+{
+	for (const char *name : {"div ", "mul ", "bt ", "bts ", "btr ", "btc ", "bsf ", "bsr ", "shld ", "shrd "})
+		if (strstr(instance.text, name))
+			return true;
+	return false;
+}
+
+/* A program is worth little when its first statement leaves the image for good. */
+bool mostly_exits(const Instance &instance)
+{
+	for (const char *name : {"movsb", "movsw", "movsq", "stos", "lods", "scas", "cmps", "pushf", "enter", "xlat"})
+		if (strstr(instance.text, name))
+			return true;
+	return strcmp(instance.text, "movsd") == 0 || strcmp(instance.text, "rep movsd") == 0;
+}
+
 class Generator {
 public:
 	Generator(const Guest &guest, Random &random)
@@ -74,7 +93,7 @@ private:
 		case 5: return switch_over(first, depth - 1);
 		case 6: return stack();
 		case 7: return early_end();
-		case 8: return return_without_call();
+		case 8: return first ? call(first) : return_without_call();
 		case 9: return recursion();
 		}
 	}
@@ -93,7 +112,7 @@ private:
 				continue;
 			if (instance.kinds & kLow && guest_.code() != kLowBase)
 				continue;
-			if (instance.kinds & kDivides && !random_.chance(16))
+			if ((instance.kinds & kDivides || mostly_exits(instance)) && !random_.chance(16))
 				continue;
 			for (unsigned int i = 0; i < 16; i++) {
 				if (instance.pointers >> i & 1)
@@ -104,8 +123,8 @@ private:
 			if (instance.kinds & kCounts)
 				code_.mov(RCX, random_.below(40));
 			code_.raw(instance.bytes());
-			if (instance.kinds & kDivides)
-				code_.raw({0x85, 0xc0});	/* test eax, eax: a division leaves flags undefined */
+			if (leaves_flags_undefined(instance))
+				code_.raw({0x85, 0xc0});	/* test eax, eax */
 			count--;
 		}
 	}

@@ -254,15 +254,19 @@ int ubk_may_enter(struct ub_regs *)
 	return !(work_flags & kPollMask);
 }
 
-int ubk_next_syscall(struct ub_regs *regs)
+int ubk_next_syscall(struct ub_regs *regs, int fpu)
 {
-	if (!ub_syscall_chains(regs->ax)) {
+	ubk_run_end(fpu);
+	if (regs->ax >= UB_SYSCALLS_MAX || !(ub_chaining_syscalls[regs->ax / 64] >> regs->ax % 64 & 1)) {
 		regs->ip -= 2;
 		regs->orig_ax = ~0ul;
 		return -1;
 	}
 	make_syscall(regs);
-	return ubk_may_enter(regs);
+	if (!ubk_may_enter(regs))
+		return 0;
+	ubk_run_begin(fpu);
+	return 1;
 }
 
 void ubk_trace_site_hot(unsigned long, unsigned long)
