@@ -11,7 +11,7 @@
 #include "sfi/verify.h"
 
 /* `poll` and `live poll` in the assembly, with the displacement to the stub; see
- * src/sfi/instruction.cc. */
+ * src/sfi/idioms.cc. */
 #define POLL(to_stub) "\x4c\x8b\x4c\x24\x40\x45\x8b\x09\x41\xf7\xc1\x0e\x00\x02\x00\x0f\x85" to_stub
 #define LIVE_POLL(to_stub)                                                                  \
 	"\x4c\x8b\x4c\x24\x40\x45\x8b\x09\x48\x89\x4c\x24\x18\xb9\x0e\x00\x02\x00"          \

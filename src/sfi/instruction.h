@@ -7,7 +7,7 @@
  * registers, branch targets, fault entries) is left to verify.cc, as fields.
  *
  * Two idioms are read as one instruction each, so nothing can branch into them:
- * an exit stub and a poll. Their bytes are fixed, see instruction.cc.
+ * an exit stub and a poll. Their bytes are fixed, see idioms.cc.
  */
 #pragma once
 

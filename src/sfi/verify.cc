@@ -5,7 +5,7 @@
  * The proof, in four passes over an image. Trusted; knows nothing of how it was made.
  *
  *	decode	every instruction from the first byte to the last, each legal by itself
- *		(instruction.cc); branches lead to instruction starts; the last one is a
+ *		(read_instruction()); branches lead to instruction starts; the last one is a
  *		jump or an exit stub; no endbr64 but at the start, not even inside others
  *	polls	every backward branch passes a poll: its target is one, or it stands
  *		directly behind one and nothing leads between the two
@@ -16,15 +16,19 @@
  *		entry and polls leave in r9 is overwritten before it is read
  *
  * For whoever emits images:
- *	- polls and exit stubs have the bytes given in instruction.cc, and are one
- *	  instruction: they have one start, nothing branches into them;
+ *	- polls and exit stubs have the bytes given in idioms.cc, and are one instruction:
+ *	  they have one start, nothing branches into them;
  *	- only exit stubs leave; jcc, polls and fault entries lead to stubs, not to leave;
  *	- branches have no prefix; jecxz, loop, call and ret do not exist;
+ *	- frame slots: by integer instructions, within one slot; r9 is written before it is
+ *	  read, at entry (it holds the image's address) and after a poll;
  *	- masks: `and r, m` and `pdep r, x, m` (64 bits) with m holding the mask (r10 at entry,
  *	  `mov m, [rsp + UB_FRAME_MASK]`, or its value as an immediate), `btr r, 47`;
  *	  user addresses are also a constant below 2^47 and the result of a 32-bit mov, movzx, lea;
  *	- moves, lea r, [b + d] (64 bits), add, sub, inc, dec keep them, drifting by at most
  *	  kStackDrift; an integer access through any register narrows its drift again (state.h);
+ *	- an access is taken to be kWidestAccess wide; through a register whose drift an access
+ *	  has narrowed, displacements reach half as far;
  *	- instructions that may raise need entries: any user access, prefetches too, and what
  *	  the rule table says; entries elsewhere do no harm;
  *	- code that nothing leads to is checked as if everything in registers were unknown.
