@@ -16,8 +16,15 @@
 #define UBK_UNWIND_STOPS UNWIND_HINT_EMPTY
 #endif
 
+/* The caller's frame ends BYTES above rsp, its return address just below that. */
+.macro UBK_UNWIND_FRAME bytes:req
+	UNWIND_HINT type=UNWIND_HINT_TYPE_CALL sp_reg=ORC_REG_SP sp_offset=\bytes
+.endm
+
 #else /* C */
 
+#include <linux/fs.h>
+#include <linux/fsnotify_backend.h>
 #include <linux/ftrace.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -107,4 +114,32 @@ static inline bool ubk_other_resume_work(void)
 	return other;
 }
 
+/* 6.8: the mapped file of an overlay knows the one that the user opened; before, it has
+ * that one's path. */
+static inline struct inode *ubk_opened_inode(const struct file *file)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	return d_inode(file_user_path(file)->dentry);
+#else
+	return d_inode(file->f_path.dentry);
 #endif
+}
+
+/* 6.10: marks are found by object. */
+static inline struct fsnotify_mark *ubk_find_inode_mark(struct inode *inode, struct fsnotify_group *group)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+	return fsnotify_find_inode_mark(inode, group);
+#else
+	return fsnotify_find_mark(&inode->i_fsnotify_marks, group);
+#endif
+}
+
+/* Until 6.9 a group says that its marks may be put in reclaim; then all are as if. */
+#ifdef FSNOTIFY_GROUP_NOFS
+#define UBK_FSNOTIFY_GROUP_FLAGS FSNOTIFY_GROUP_NOFS
+#else
+#define UBK_FSNOTIFY_GROUP_FLAGS 0
+#endif
+
+#endif /* C */

@@ -20,6 +20,7 @@
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
+#include <linux/static_call.h>
 #include <linux/task_work.h>
 
 #include "core.h"
@@ -116,6 +117,10 @@ void ubk_hook_exit(void);
 int ubk_hook_get(void);
 void ubk_hook_put(void);
 
+typedef long ubk_syscall_type(const struct pt_regs *regs, unsigned int nr);
+DECLARE_STATIC_CALL(ubk_original, ubk_syscall_type);
+long ubk_interrupted(unsigned int nr);
+
 /**
  * ubk_call_syscall - call the kernel's own x64_sys_call()
  * @regs: as the entry code leaves them; @nr: below NR_syscalls, after array_index_nospec()
@@ -123,7 +128,12 @@ void ubk_hook_put(void);
  * being removed from ub restarts instead of showing EINTR that no signal caused.
  * Context: the enabled task itself. Return: what goes to regs->ax.
  */
-long ubk_call_syscall(struct pt_regs *regs, unsigned int nr);
+static __always_inline long ubk_call_syscall(struct pt_regs *regs, unsigned int nr)
+{
+	long result = static_call(ubk_original)(regs, nr);
+
+	return unlikely(result == -EINTR) ? ubk_interrupted(nr) : result;
+}
 
 /* stat.c: a space's numbers, from its creation to its end. */
 
@@ -174,3 +184,9 @@ unsigned long ubk_codemem_used(void);
 /* run.c: waits until each of the CPUs has left the run it is in, if any. What was unpublished
  * before is then run by none of them. Any context in which IRQs are on. */
 void ubk_run_wait(const struct cpumask *cpus);
+
+/* watch.c: code is about to be read from a mapped file. True if nobody can write to it now,
+ * and its mappings will be unmapped before somebody can. Context: may sleep; mmap_lock may be held. */
+bool ubk_watch_file(struct file *file);
+int ubk_watch_init(void);
+void ubk_watch_exit(void);

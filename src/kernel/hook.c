@@ -20,8 +20,7 @@
 #include "kernel/glue.h"
 #include "kernel/symbols.h"
 
-typedef long x64_sys_call_type(const struct pt_regs *regs, unsigned int nr);
-DEFINE_STATIC_CALL_NULL(ubk_original, x64_sys_call_type);
+DEFINE_STATIC_CALL_NULL(ubk_original, ubk_syscall_type);
 
 static_assert(sizeof(struct ub_regs) == sizeof(struct pt_regs));
 static_assert(offsetof(struct ub_regs, ax) == offsetof(struct pt_regs, ax));
@@ -39,21 +38,19 @@ static unsigned int enabled_cgroups;	/* ubk_settings_lock */
 /* Bytes of the call instruction that ftrace puts at its location. */
 #define CALL_BYTES 5
 
-long ubk_call_syscall(struct pt_regs *regs, unsigned int nr)
+/*
+ * The wake-up that makes a sleeping task leave our code at removal is no signal, but
+ * epoll_wait, semop and sigtimedwait report it as one. close() is left alone: its
+ * descriptor is gone, and may be another file's by now.
+ */
+long ubk_interrupted(unsigned int nr)
 {
-	struct ubk_task *task = this_cpu_read(ubk_current);
-	long result = static_call(ubk_original)(regs, nr);
+	const struct ubk_task *task = this_cpu_read(ubk_current);
 
-	/*
-	 * The wake-up that makes a sleeping task leave our code at removal is no signal,
-	 * but epoll_wait, semop and sigtimedwait report it as one. close() is left
-	 * alone: its descriptor is gone, and may be another file's by now.
-	 */
-	if (unlikely(result == -EINTR && READ_ONCE(task->kicked)) &&
-	    test_thread_flag(TIF_NOTIFY_SIGNAL) && !test_thread_flag(TIF_SIGPENDING) &&
-	    nr != __NR_close)
-		result = -ERESTARTNOINTR;
-	return result;
+	if (READ_ONCE(task->kicked) && test_thread_flag(TIF_NOTIFY_SIGNAL) &&
+	    !test_thread_flag(TIF_SIGPENDING) && nr != __NR_close)
+		return -ERESTARTNOINTR;
+	return -EINTR;
 }
 
 /**
@@ -115,7 +112,7 @@ int __init ubk_hook_init(void)
 		pr_err("not loading: x64_sys_call is not traceable on this kernel\n");
 		return -ENODEV;
 	}
-	static_call_update(ubk_original, (x64_sys_call_type *)(location + CALL_BYTES));
+	static_call_update(ubk_original, (ubk_syscall_type *)(location + CALL_BYTES));
 
 	error = ftrace_set_filter_ip(&ops, location, 0, 0);
 	if (error)

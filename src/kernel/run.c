@@ -20,45 +20,18 @@
 #include <asm/msr.h>
 
 #include "kernel/glue.h"
+#include "kernel/run.h"
 
-static DEFINE_PER_CPU(unsigned long, run_sequence);
-
-/* With CONFIG_PREEMPT_COUNT a fault handler sees preempt_disable(), and sleeps no more. */
-static __always_inline void user_faults_off(void)
-{
-	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
-		pagefault_disable();
-}
-
-static __always_inline void user_faults_on(void)
-{
-	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
-		pagefault_enable();
-}
+DEFINE_PER_CPU(unsigned long, ubk_run_sequence);
 
 void ubk_run_begin(int fpu)
 {
-	preempt_disable();
-	user_faults_off();
-	this_cpu_inc(run_sequence);
-	/* The sequence is odd before the cache is read: pairs with ubk_run_wait(). */
-	smp_mb();
-	if (fpu) {
-		fpregs_lock();
-		if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
-			switch_fpu_return();
-	}
+	ubk_run_begin_inline(fpu);
 }
 
 void ubk_run_end(int fpu)
 {
-	if (fpu)
-		fpregs_unlock();
-	/* Everything the run did, before the sequence is even again. */
-	barrier();
-	this_cpu_inc(run_sequence);
-	user_faults_on();
-	preempt_enable();
+	ubk_run_end_inline(fpu);
 }
 
 /* A run in a loop leaves at its next poll: its thread finds work, which is none. */
@@ -80,7 +53,7 @@ void ubk_run_wait(const struct cpumask *cpus)
 	/* What was unpublished, before the sequences are read: pairs with ubk_run_begin(). */
 	smp_mb();
 	for_each_cpu(cpu, cpus) {
-		const unsigned long *sequence = per_cpu_ptr(&run_sequence, cpu);
+		const unsigned long *sequence = per_cpu_ptr(&ubk_run_sequence, cpu);
 		unsigned long seen = READ_ONCE(*sequence);
 
 		if (!(seen & 1))

@@ -89,18 +89,21 @@ unsigned long ubk_fs_base(void);
 int ubk_may_enter(struct ub_regs *regs);
 
 /**
- * ubk_next_syscall - make the system call an image has reached
- * regs: ax = number, ip behind the syscall instruction. Does what the entry code does:
+ * ubk_next_syscall - from one run to the next: make the system call an image has reached
+ * @regs: ax = number, ip behind the syscall instruction. Does what the entry code does:
  * orig_ax, ax = -ENOSYS, cx, r11, seccomp, the call itself. Sets ax.
- * Context: as ub_after_syscall(), outside of a run.
- * Return: 1 the call was made (or denied with a result) and ubk_may_enter() holds after
- * it; 0 the call was made, the chain ends; -1 it was not made and must be made natively: regs
- * are as before but ip, which is at the syscall instruction, and orig_ax = -1.
+ * @fpu: as given to ubk_run_begin()
+ * Context: inside a run, which it ends.
+ * Return: 1 the call was made (or denied with a result), the chain may go on, and the next
+ * run has begun; 0 the call was made, the chain ends; -1 it was not made and must be made
+ * natively: regs are as before but ip, which is at the syscall instruction, and orig_ax = -1.
+ * In the last two cases no run has begun.
  */
-int ubk_next_syscall(struct ub_regs *regs);
+int ubk_next_syscall(struct ub_regs *regs, int fpu);
 
-/* Asks whether syscall number nr may be chained: the table of runtime/syscalls.inc. */
-int ub_syscall_chains(unsigned long nr);
+/* Which syscall numbers may be chained, a bit each: the table of runtime/syscalls.inc. */
+#define UB_SYSCALLS_MAX 512
+extern const unsigned long ub_chaining_syscalls[UB_SYSCALLS_MAX / 64];
 
 /* Tracepoints; no-ops when off. Any context. */
 void ubk_trace_site_hot(unsigned long ip, unsigned long gap_ns);

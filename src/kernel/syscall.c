@@ -23,6 +23,7 @@
 
 #include "kernel/compat.h"
 #include "kernel/glue.h"
+#include "kernel/run.h"
 #include "kernel/symbols.h"
 
 #define SAME_PLACE(ours, theirs)	\
@@ -93,14 +94,24 @@ static noinline bool serve_notify_resume(struct pt_regs *regs)
 	return regs->ip == ip && !(read_thread_flags() & STOPPING_FLAGS);
 }
 
-static __always_inline bool nothing_pending(struct pt_regs *regs)
+/*
+ * Within a chain. What can only begin while the thread is stopped or has work (ptrace,
+ * debug registers, the off switch) was looked at by ubk_may_enter(), and makes work to
+ * be looked at again; what syscall_work stops is looked at before each call.
+ */
+static __always_inline bool nothing_new_pending(struct pt_regs *regs)
 {
 	unsigned long flags = read_thread_flags() & STOPPING_FLAGS;
 
 	if (unlikely(flags) && (flags != _TIF_NOTIFY_RESUME || !serve_notify_resume(regs)))
 		return false;
-	return !(READ_ONCE(current_thread_info()->syscall_work) & STOPPING_WORK) &&
-	       !is_restart_code(regs->ax) && !current->ptrace &&
+	return !is_restart_code(regs->ax);
+}
+
+static bool nothing_pending(struct pt_regs *regs)
+{
+	return nothing_new_pending(regs) &&
+	       !(READ_ONCE(current_thread_info()->syscall_work) & STOPPING_WORK) && !current->ptrace &&
 	       !(this_cpu_read(cpu_dr7) & DR_GLOBAL_ENABLE_MASK) && ubk_active();
 }
 
@@ -111,41 +122,57 @@ int ubk_may_enter(struct ub_regs *user)
 	return regs->cs == __USER_CS && !(regs->flags & X86_EFLAGS_TF) && nothing_pending(regs);
 }
 
-int ubk_next_syscall(struct ub_regs *user)
+/* A filter is installed. True: make the call. False: `regs` are as behind it, *status is what
+ * ubk_next_syscall() returns but for the run. */
+static noinline bool pass_seccomp(struct pt_regs *regs, unsigned long nr, int *status)
+{
+	long permitted = ubk_evaluate_seccomp(regs, nr);
+
+	if (permitted == nr)
+		return true;
+	/* -1: a filter denied it, ax is the result. Another number can only be a tracer's doing:
+	 * made as natively, whatever it is, and the chain's last. */
+	if (permitted == -1) {
+		*status = nothing_pending(regs);
+		return false;
+	}
+	if ((unsigned long)permitted < NR_syscalls)
+		regs->ax = ubk_call_syscall(regs, array_index_nospec((unsigned long)permitted, NR_syscalls));
+	*status = 0;
+	return false;
+}
+
+int ubk_next_syscall(struct ub_regs *user, int fpu)
 {
 	struct pt_regs *regs = (struct pt_regs *)user;
 	unsigned long work = READ_ONCE(current_thread_info()->syscall_work);
 	unsigned long nr = regs->ax;
-	long permitted;
+	int status = 1;
+
+	ubk_run_end_inline(fpu);
 
 	/* Natively the upper half of rax is ignored; what has one is left to that path. So are
 	 * x32 numbers, which are above the bound. */
 	if (unlikely(nr >= NR_syscalls || work & STOPPING_WORK))
 		goto natively;
 	nr = array_index_nospec(nr, NR_syscalls);
-	if (unlikely(!ub_syscall_chains(nr)))
+	if (unlikely(!test_bit(nr, ub_chaining_syscalls)))
 		goto natively;
 
 	regs->orig_ax = nr;
 	regs->ax = -ENOSYS;
 	regs->cx = regs->ip;
 	regs->r11 = regs->flags;
-	if (unlikely(work & SYSCALL_WORK_SECCOMP)) {
-		permitted = ubk_evaluate_seccomp(regs, nr);
-		if (permitted != nr)
-			goto not_as_asked;
+	if (unlikely(work & SYSCALL_WORK_SECCOMP) && !pass_seccomp(regs, nr, &status)) {
+		if (status > 0)
+			ubk_run_begin_inline(fpu);
+		return status;
 	}
 	regs->ax = ubk_call_syscall(regs, nr);
-	return nothing_pending(regs);
-
-not_as_asked:
-	/* -1: a filter denied it, ax is the result. Another number can only be a tracer's doing:
-	 * made as natively, whatever it is, and the chain's last. */
-	if (permitted == -1)
-		return nothing_pending(regs);
-	if ((unsigned long)permitted < NR_syscalls)
-		regs->ax = ubk_call_syscall(regs, array_index_nospec((unsigned long)permitted, NR_syscalls));
-	return 0;
+	if (unlikely(!nothing_new_pending(regs)))
+		return 0;
+	ubk_run_begin_inline(fpu);
+	return 1;
 
 natively:
 	regs->ip -= SYSCALL_BYTES;

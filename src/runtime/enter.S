@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * enter.S - into an image and out of it. Trusted.
+ * enter.S - into images and out of them. Trusted.
  *
  * ub_enter builds the frame of sfi/frame.h on the kernel stack, loads the user's
  * registers and arithmetic flags, opens user memory (SMAP) and jumps to the image.
- * Exit stubs jump to ub_leave with the exit's number in r9d: it stores the user's
- * registers and flags, closes user memory, clears what the user left in registers
- * that the C ABI does not restore, and returns the number from ub_enter.
+ * Exit stubs jump to ub_leave with the exit's number in r9d: it closes user memory,
+ * stores the user's registers and flags, clears what the user left in registers, and
+ * asks ub_next_image() for the image to go on with, until there is none.
  *
- * Code, not functions, to the unwinder: it stops here, and an image below it is not
- * unwound either.
+ * The unwinder stops in an image, but finds its way through the call of ub_next_image(),
+ * under which the thread sleeps in system calls.
  *
  * The same file is assembled for user space, where tests run images in process.
  */
@@ -28,6 +28,8 @@
 #define SYM_CODE_END(name) .size name, . - name
 #define SYM_INNER_LABEL(name, linkage) .globl name; name:
 #define UBK_UNWIND_STOPS
+.macro UBK_UNWIND_FRAME bytes:req
+.endm
 #define ANNOTATE_NOENDBR
 #define ASM_STAC
 #define ASM_CLAC
@@ -56,10 +58,8 @@
 #define FLAGS	144
 #define RSP	152
 
-/* CF PF AF ZF SF DF OF: the flags a user may have while an image runs. */
-#define USER_FLAGS	0xcd5
-/* Interrupts stay on; bit 1 is always set. */
-#define KERNEL_FLAGS	0x202
+/* From where rsp is between two images to what lies above the frame. */
+#define UB_ABOVE_FRAME	(UB_FRAME_SIZE - UB_FRAME_SPILL0)
 
 	.text
 
@@ -73,9 +73,10 @@ SYM_CODE_START(ub_enter)
 	push	%r13
 	push	%r14
 	push	%r15
+	push	$0			/* aligns the stack for ub_next_image() */
 	push	%rdx
 
-	/* The frame, from its top down. */
+	/* The frame's upper part stays for all images, from its top down. */
 	push	%rdi			/* UB_FRAME_REGS */
 	push	UB_RUN_WORK(%rdx)	/* UB_FRAME_WORK */
 	push	UB_RUN_MASK(%rdx)	/* UB_FRAME_MASK */
@@ -83,9 +84,6 @@ SYM_CODE_START(ub_enter)
 	push	$0			/* UB_FRAME_TARGET */
 	push	$0			/* UB_FRAME_SPILL1 */
 	push	$0			/* UB_FRAME_SPILL0 */
-	push	R11(%rdi)		/* UB_FRAME_R11 */
-	push	R10(%rdi)		/* UB_FRAME_R10 */
-	push	R9(%rdi)		/* UB_FRAME_R9 */
 	.if UB_FRAME_REGS != 72 || UB_FRAME_WORK != 64 || UB_FRAME_MASK != 56 || UB_FRAME_FSBASE != 48
 	.error "the frame is not the one pushed here"
 	.endif
@@ -96,14 +94,14 @@ SYM_CODE_START(ub_enter)
 	.error "the frame is not the one pushed here"
 	.endif
 
-	mov	%rsi, %r9
-	mov	FLAGS(%rdi), %eax
-	and	$USER_FLAGS, %eax
-	or	$KERNEL_FLAGS, %eax
-	push	%rax
+	mov	%rsi, %rax
+.Lrun:	mov	%rax, %r9
+	push	R11(%rdi)		/* UB_FRAME_R11 */
+	push	R10(%rdi)		/* UB_FRAME_R10 */
+	push	R9(%rdi)		/* UB_FRAME_R9 */
+	push	FLAGS(%rdi)
 	popfq
 	ASM_STAC
-
 	mov	UB_FRAME_MASK(%rsp), %r10
 	mov	RSP(%rdi), %r11
 	mov	R15(%rdi), %r15
@@ -123,6 +121,7 @@ SYM_CODE_START(ub_enter)
 SYM_INNER_LABEL(ub_leave, SYM_L_GLOBAL)
 	UBK_UNWIND_STOPS
 	ANNOTATE_NOENDBR		/* images jump here directly; only its address is taken */
+	ASM_CLAC			/* first: the flags stored are the user's, without AC */
 	mov	UB_FRAME_REGS(%rsp), %r10
 	mov	%r15, R15(%r10)
 	mov	%r14, R14(%r10)
@@ -138,34 +137,40 @@ SYM_INNER_LABEL(ub_leave, SYM_L_GLOBAL)
 	mov	%rdi, RDI(%r10)
 	mov	%r11, RSP(%r10)
 	pushfq
-	pop	%rax
+	pop	FLAGS(%r10)
 	cld
-	ASM_CLAC
 	pop	R9(%r10)
 	pop	R10(%r10)
 	pop	R11(%r10)
-	and	$USER_FLAGS, %eax
-	mov	FLAGS(%r10), %rcx
-	and	$~USER_FLAGS, %rcx
-	or	%rax, %rcx
-	mov	%rcx, FLAGS(%r10)
 
-	/* rsp is at UB_FRAME_SPILL0 */
-	mov	(UB_FRAME_TARGET - UB_FRAME_SPILL0)(%rsp), %rcx
-	add	$(UB_FRAME_SIZE - UB_FRAME_SPILL0), %rsp
-	pop	%rdx
-	mov	%rcx, UB_RUN_TARGET(%rdx)
-	mov	%r9d, %eax
-
-	/* No user value goes on into C in a register: the callee-saved ones are restored. */
+	/* No user value goes on into C in a register. */
+	mov	%r9d, %esi
+	xor	%eax, %eax
+	xor	%ebx, %ebx
 	xor	%ecx, %ecx
 	xor	%edx, %edx
-	xor	%esi, %esi
-	xor	%edi, %edi
+	xor	%ebp, %ebp
 	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
 	xor	%r11d, %r11d
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
+	/* rsp is at UB_FRAME_SPILL0; above the frame: run, the padding, six registers, ip */
+	mov	UB_ABOVE_FRAME(%rsp), %rdi
+	UBK_UNWIND_FRAME (UB_ABOVE_FRAME + 9 * 8)
+	call	ub_next_image
+	UBK_UNWIND_STOPS
+	mov	(UB_FRAME_REGS - UB_FRAME_SPILL0)(%rsp), %rdi
+	test	%rax, %rax
+	jnz	.Lrun
+
+	mov	(UB_FRAME_TARGET - UB_FRAME_SPILL0)(%rsp), %rcx
+	add	$UB_ABOVE_FRAME, %rsp
+	pop	%rdx
+	mov	%rcx, UB_RUN_TARGET(%rdx)
+	mov	UB_RUN_EXIT(%rdx), %eax
+	pop	%r15			/* the padding */
 	pop	%r15
 	pop	%r14
 	pop	%r13

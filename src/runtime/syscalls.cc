@@ -1,38 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The syscall table as a dense array: ub_syscall_chains(). Trusted. */
-
-#include <array>
-#include <cstddef>
-#include <cstdint>
+/* The syscall table (syscalls.inc) as a bitmap. Trusted. */
 
 #include "kernel/services.h"
 
-namespace ub::runtime {
 namespace {
 
-constexpr size_t kNumbers = 512;
+struct Bitmap {
+	unsigned long words[UB_SYSCALLS_MAX / 64] = {};
 
-consteval std::array<bool, kNumbers> chains()
+	constexpr bool has(unsigned number) const { return words[number / 64] >> number % 64 & 1; }
+	constexpr void add(unsigned number) { words[number / 64] |= 1ul << number % 64; }
+};
+
+consteval Bitmap chaining()
 {
-	std::array<bool, kNumbers> table{};
-#define CHAIN(number, name) table[number] = true;
+	Bitmap bitmap;
+#define CHAIN(number, name) bitmap.add(number);
 #define NATIVE(number, name, reason)
 #include "runtime/syscalls.inc"
 #undef CHAIN
 #undef NATIVE
-	return table;
+	return bitmap;
 }
 
-constexpr auto kChains = chains();
-static_assert(kChains[0] && kChains[1] && kChains[110], "read, write and getppid chain");
-static_assert(!kChains[15] && !kChains[56] && !kChains[59] && !kChains[60], "rt_sigreturn, clone, execve, exit do not");
-static_assert(!kChains[101] && !kChains[158] && !kChains[317], "ptrace, arch_prctl, seccomp do not");
-static_assert(!kChains[511], "unknown numbers do not");
+constexpr Bitmap kChaining = chaining();
+static_assert(kChaining.has(0) && kChaining.has(1) && kChaining.has(110), "read, write and getppid chain");
+static_assert(!kChaining.has(15) && !kChaining.has(56) && !kChaining.has(59) && !kChaining.has(60),
+	      "rt_sigreturn, clone, execve, exit do not");
+static_assert(!kChaining.has(101) && !kChaining.has(158) && !kChaining.has(317), "ptrace, arch_prctl, seccomp do not");
+static_assert(!kChaining.has(511), "unknown numbers do not");
 
 } // namespace
-} // namespace ub::runtime
 
-extern "C" int ub_syscall_chains(unsigned long nr)
-{
-	return nr < ub::runtime::kNumbers && ub::runtime::kChains[nr];
-}
+extern "C" const unsigned long ub_chaining_syscalls[UB_SYSCALLS_MAX / 64] = {
+	kChaining.words[0], kChaining.words[1], kChaining.words[2], kChaining.words[3],
+	kChaining.words[4], kChaining.words[5], kChaining.words[6], kChaining.words[7],
+};

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * run.h - the bracket around one run of a translation, inline for the path of every
+ * chained system call. run.c says what it is for. Trusted.
+ */
+#pragma once
+
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <asm/fpu/api.h>
+
+DECLARE_PER_CPU(unsigned long, ubk_run_sequence);
+
+/* With CONFIG_PREEMPT_COUNT a fault handler sees preempt_disable(), and sleeps no more. */
+static __always_inline void user_faults_off(void)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		pagefault_disable();
+}
+
+static __always_inline void user_faults_on(void)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		pagefault_enable();
+}
+
+static __always_inline void ubk_run_begin_inline(int fpu)
+{
+	preempt_disable();
+	user_faults_off();
+	this_cpu_inc(ubk_run_sequence);
+	/* The sequence is odd before the cache is read: pairs with ubk_run_wait(). */
+	smp_mb();
+	if (fpu) {
+		fpregs_lock();
+		if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
+			switch_fpu_return();
+	}
+}
+
+static __always_inline void ubk_run_end_inline(int fpu)
+{
+	if (fpu)
+		fpregs_unlock();
+	/* Everything the run did, before the sequence is even again. */
+	barrier();
+	this_cpu_inc(ubk_run_sequence);
+	user_faults_on();
+	preempt_enable();
+}
