@@ -188,8 +188,8 @@ bool lay_out(const ZydisDecodedInstruction &z, Insn &insn)
 	return insn.opcode_at < insn.length && insn.tail_at <= insn.length;
 }
 
-/* The prefixes a data instruction may keep in an image: those that mean something. */
-const char *check_prefixes(const ZydisDecodedInstruction &z, const Insn &insn)
+/* Has a prefix that means nothing: no image may keep it. */
+bool has_idle_prefix(const ZydisDecodedInstruction &z, const Insn &insn)
 {
 	uint16_t seen = 0;
 
@@ -227,10 +227,21 @@ const char *check_prefixes(const ZydisDecodedInstruction &z, const Insn &insn)
 			break;
 		}
 		if (!useful || (seen & kind))
-			return "has a prefix without a meaning";
+			return true;
 		seen |= kind;
 	}
-	return nullptr;
+	return false;
+}
+
+/* The bytes of a landing pad, as an immediate or a displacement. */
+bool holds_endbr(const Insn &insn)
+{
+	for (int i = 0; i + 4 <= insn.length; i++) {
+		const uint8_t *b = insn.bytes + i;
+		if (b[0] == 0xf3 && b[1] == 0x0f && b[2] == 0x1e && (b[3] & 0xfe) == 0xfa)
+			return true;
+	}
+	return false;
 }
 
 const char *take_register(const ZydisDecodedOperand &o, Kind kind, Insn &insn)
@@ -356,7 +367,7 @@ const char *check_shape(const ZydisDecodedInstruction &z, const Insn &insn)
 	case Kind::kLeave:
 		return has_operand_size(insn) ? "leaves with 16 bits" : nullptr;
 	case Kind::kPlain:
-		return check_prefixes(z, insn);
+		return insn.idle_prefix ? "has a prefix without a meaning" : nullptr;
 	default:
 		return nullptr;
 	}
@@ -412,6 +423,9 @@ const char *take_all(const ZydisDecodedInstruction &z, const ZydisDecodedOperand
 	if (insn.kind == Kind::kReturn && insn.has_immediate())
 		insn.pop_bytes = uint16_t(insn.target);
 	take_flags(z, insn);
+	insn.idle_prefix = has_idle_prefix(z, insn);
+	if (holds_endbr(insn))
+		return "holds the bytes of a landing pad";
 	return check_shape(z, insn);
 }
 

@@ -109,6 +109,7 @@ struct Insn {
 	uint8_t condition = 0;		/* kBranch: the low four bits of its opcode */
 	uint16_t pop_bytes = 0;		/* kReturn: the immediate */
 	bool has_rex = false;
+	bool idle_prefix = false;	/* has a prefix that means nothing, so it cannot be copied */
 	bool high_byte = false;		/* names ah, bh, ch or dh, so no REX may be added */
 	bool vector = false;		/* the rule table calls it one */
 	bool needs_avx512 = false;

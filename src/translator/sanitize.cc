@@ -238,7 +238,8 @@ Lowering lower_lea(const Insn &insn)
 		l.shift = shift ? int32_t(m.disp) : 0;
 		return l;
 	}
-	const bool as_is = !m.rip_relative && !m.address32 && m.segment == Segment::kFlat && !is_virtual(to.reg) && !is_virtual(m.base) && !is_virtual(m.index);
+	const bool as_is = !insn.idle_prefix && !m.rip_relative && !m.address32 && m.segment == Segment::kFlat &&
+			   !is_virtual(to.reg) && !is_virtual(m.base) && !is_virtual(m.index);
 	l.form = as_is ? Form::kCopy : Form::kLea;
 	return l;
 }
