@@ -12,12 +12,11 @@
  * they return when no CPU still runs it. They act at the beginning of a change and
  * again at its end: a translation made in between was made from the old bytes.
  *
- * What changes guest code without any callback is not seen here (writes to the mapped
- * file through another mapping or write(2)): ubk_guest_read() declines what could be
- * changed so at the time it reads.
+ * Two things change guest code without a callback. Pages that are the process's own
+ * (written through a debugger, or copied on write before): ubk_guest_read() declines them. Writes
+ * to the mapped file: watch.c makes callbacks of them.
  */
 #include <linux/err.h>
-#include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -206,17 +205,17 @@ void ubk_disable_space(struct ubk_mm *mm, const char *why)
 	queue_work(ubk_workqueue, &mm->translate);
 }
 
-/* Bytes that change only with a callback: of a private file mapping nobody can store
- * through, of a file nobody has open for writing; or the vdso's. */
+/* Bytes that change only with a callback from here on: of a private file mapping nobody
+ * can store through, of a file nobody has open for writing; or the vdso's. */
 static bool is_constant_code(const struct mm_struct *mm, const struct vm_area_struct *vma)
 {
 	const unsigned long want = VM_READ | VM_EXEC;
-	const unsigned long refuse = VM_WRITE | VM_SHARED | VM_IO | VM_PFNMAP;
+	const unsigned long refuse = VM_WRITE | VM_SHARED | VM_IO | VM_PFNMAP | VM_HUGETLB;
 
 	if ((vma->vm_flags & (want | refuse)) != want)
 		return false;
 	if (vma->vm_file)
-		return atomic_read(&file_inode(vma->vm_file)->i_writecount) <= 0;
+		return ubk_watch_file(vma->vm_file);
 	return vma->vm_start == (unsigned long)mm->context.vdso;
 }
 
@@ -262,7 +261,7 @@ unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffe
 
 int ubk_mm_init(void)
 {
-	return 0;
+	return ubk_watch_init();
 }
 
 void ubk_mm_exit(void)
@@ -271,4 +270,5 @@ void ubk_mm_exit(void)
 	/* The notifiers' last callbacks and the last kworker have left our code. */
 	mmu_notifier_synchronize();
 	ubk_work_drain();
+	ubk_watch_exit();
 }
