@@ -16,7 +16,8 @@ tree = $(CURDIR)/build/$(release)
 
 # No BTF: nothing reads it of a module, and making it needs a tool (pahole) that
 # the headers may come without.
-kbuild = $(MAKE) --no-print-directory -C $(KDIR) M=$(tree) CONFIG_DEBUG_INFO_BTF_MODULES=
+jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+kbuild = $(MAKE) --no-print-directory $(jobs) -C $(KDIR) M=$(tree) CONFIG_DEBUG_INFO_BTF_MODULES=
 
 # What the proof of safety rests on: everything else may be wrong without harm.
 tcb := src/base/address.h src/sfi/*.h src/sfi/*.cc src/sfi/*.inc src/runtime/enter.S src/runtime/run.h \
@@ -31,7 +32,7 @@ module: third_party/zydis/include/Zydis/Zydis.h ## ub.ko for the running kernel,
 		echo "make: no kernel headers in $(KDIR); install linux-headers-$$(uname -r), give KDIR=DIR," \
 			"or build for the test kernels with make modules" >&2; exit 1; fi
 	@mkdir -p $(tree)
-	@exec 9>$(tree)/.lock && flock 9 && set -e && \
+	+@exec 9>$(tree)/.lock && flock 9 && set -e && \
 	ln -sf $(CURDIR)/Kbuild $(CURDIR)/sources.list $(tree) && \
 	for d in src third_party/zydis/src third_party/zydis/include third_party/zycore; do \
 		mkdir -p $(tree)/$$d && cp -sRf $(CURDIR)/$$d/. $(tree)/$$d; done && \
@@ -43,8 +44,8 @@ modules: kernels ## ub.ko for each of the stock test kernels, 6.1 and 6.12
 	+@for k in 6.1 6.12; do $(MAKE) --no-print-directory module KDIR=$$(tests/vm/kernel kdir $$k) || exit; done
 
 install: module ## install ub.ko of the running kernel (or KDIR), so that modprobe ub works
-	$(kbuild) modules_install
-	depmod -a $(release)
+	+$(kbuild) CONFIG_MODULE_SIG_ALL= modules_install
+	depmod -a $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(release)
 
 kernels:
 	@tests/vm/kernel kdir 6.1 >/dev/null 2>&1 && tests/vm/kernel kdir 6.12 >/dev/null 2>&1 || scripts/setup --build
