@@ -201,8 +201,8 @@ bool has_idle_prefix(const ZydisDecodedInstruction &z, const Insn &insn)
 
 		switch (prefix.value) {
 		case 0x66:
-			useful = prefix.type != ZYDIS_PREFIX_TYPE_IGNORED &&
-				 (mandatory || !(insn.has_rex && (insn.bytes[insn.prefix_end] & 8)));
+			useful = mandatory || (prefix.type != ZYDIS_PREFIX_TYPE_IGNORED && !insn.vector &&
+					       !(insn.has_rex && (insn.bytes[insn.prefix_end] & 8)));
 			kind = 1;
 			break;
 		case 0xf0:
