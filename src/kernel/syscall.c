@@ -99,7 +99,7 @@ static noinline bool serve_notify_resume(struct pt_regs *regs)
  * debug registers, the off switch) was looked at by ubk_may_enter(), and makes work to
  * be looked at again; what syscall_work stops is looked at before each call.
  */
-static __always_inline bool nothing_new_pending(struct pt_regs *regs)
+static bool nothing_new_pending(struct pt_regs *regs)
 {
 	unsigned long flags = read_thread_flags() & STOPPING_FLAGS;
 
@@ -122,24 +122,34 @@ int ubk_may_enter(struct ub_regs *user)
 	return regs->cs == __USER_CS && !(regs->flags & X86_EFLAGS_TF) && nothing_pending(regs);
 }
 
-/* A filter is installed. True: make the call. False: `regs` are as behind it, *status is what
- * ubk_next_syscall() returns but for the run. */
-static noinline bool pass_seccomp(struct pt_regs *regs, unsigned long nr, int *status)
+/* Something is pending behind a call: begins the next run if it can be served. */
+static noinline int resume(struct pt_regs *regs, int fpu)
+{
+	if (!nothing_new_pending(regs))
+		return 0;
+	ubk_run_begin_inline(fpu);
+	if (!(read_thread_flags() & STOPPING_FLAGS))
+		return 1;
+	ubk_run_end_inline(fpu);
+	return 0;
+}
+
+/* A filter is installed. Return: MAKE_IT, or `regs` are as behind the call and this is what
+ * ubk_next_syscall() returns. */
+#define MAKE_IT	2
+static noinline int pass_seccomp(struct pt_regs *regs, unsigned long nr, int fpu)
 {
 	long permitted = ubk_evaluate_seccomp(regs, nr);
 
 	if (permitted == nr)
-		return true;
+		return MAKE_IT;
 	/* -1: a filter denied it, ax is the result. Another number can only be a tracer's doing:
 	 * made as natively, whatever it is, and the chain's last. */
-	if (permitted == -1) {
-		*status = nothing_pending(regs);
-		return false;
-	}
+	if (permitted == -1)
+		return resume(regs, fpu);
 	if ((unsigned long)permitted < NR_syscalls)
 		regs->ax = ubk_call_syscall(regs, array_index_nospec((unsigned long)permitted, NR_syscalls));
-	*status = 0;
-	return false;
+	return 0;
 }
 
 int ubk_next_syscall(struct ub_regs *user, int fpu)
@@ -147,7 +157,6 @@ int ubk_next_syscall(struct ub_regs *user, int fpu)
 	struct pt_regs *regs = (struct pt_regs *)user;
 	unsigned long work = READ_ONCE(current_thread_info()->syscall_work);
 	unsigned long nr = regs->ax;
-	int status = 1;
 
 	ubk_run_end_inline(fpu);
 
@@ -163,16 +172,21 @@ int ubk_next_syscall(struct ub_regs *user, int fpu)
 	regs->ax = -ENOSYS;
 	regs->cx = regs->ip;
 	regs->r11 = regs->flags;
-	if (unlikely(work & SYSCALL_WORK_SECCOMP) && !pass_seccomp(regs, nr, &status)) {
-		if (status > 0)
-			ubk_run_begin_inline(fpu);
-		return status;
+	if (unlikely(work & SYSCALL_WORK_SECCOMP)) {
+		int status = pass_seccomp(regs, nr, fpu);
+
+		if (status != MAKE_IT)
+			return status;
 	}
 	regs->ax = ubk_call_syscall(regs, nr);
-	if (unlikely(!nothing_new_pending(regs)))
-		return 0;
+
+	/* The run begins before the flags are read: a thread that is preempted in between
+	 * could go on on another CPU with the old one's number in its rseq area. */
 	ubk_run_begin_inline(fpu);
-	return 1;
+	if (likely(!(read_thread_flags() & STOPPING_FLAGS) && !is_restart_code(regs->ax)))
+		return 1;
+	ubk_run_end_inline(fpu);
+	return resume(regs, fpu);
 
 natively:
 	regs->ip -= SYSCALL_BYTES;
