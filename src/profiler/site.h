@@ -37,7 +37,7 @@ struct Site {
 	uint16_t short_gaps = 0;	/* samples since the last decay */
 	uint16_t long_gaps = 0;
 	uint32_t rounds = 0;		/* translations attempted */
-	uint32_t reached = 0;		/* runs that came to a syscall; approximate with threads */
+	uint32_t reached = 0;		/* calls of the chains that ended in this gap; approximate */
 	uint32_t futile = 0;		/* runs that left inside the gap with nothing to learn */
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
 	uint32_t learned_count = 0;

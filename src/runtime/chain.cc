@@ -122,7 +122,7 @@ void finish(const Loop &loop, ub_thread &thread, Chain &chain)
 	}
 }
 
-void count(const Loop &loop, ub_thread &thread)
+void count(const Loop &loop, ub_thread &thread, const Chain &chain)
 {
 	uint64_t entries = uint64_t(loop.granted - loop.left);
 	uint64_t calls = entries - (loop.exit_pending || loop.next < 0);
@@ -130,6 +130,8 @@ void count(const Loop &loop, ub_thread &thread)
 	thread.count[UB_COUNT_entries] += entries;
 	thread.count[UB_COUNT_syscalls] += calls;
 	thread.count[UB_COUNT_chained] += calls;
+	if (chain.site)
+		chain.site->reached += uint32_t(calls);
 }
 
 } // namespace
@@ -163,7 +165,7 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 	if (loop.translation) {
 		ub_enter(&regs, loop.translation->code.value, &loop);
 		finish(loop, thread, chain);
-		count(loop, thread);
+		count(loop, thread, chain);
 	}
 	if (loop.in_run) {
 		ubk_run_end(loop.fpu);
@@ -192,7 +194,6 @@ extern "C" unsigned long ub_next_image(ub_run *run, unsigned exit_number)
 
 	ub_regs *regs = loop.regs;
 	regs->ip = exit.ip.value;
-	loop.translation->site->reached++;
 	int next = ubk_next_syscall(regs, loop.fpu);
 	if (next <= 0) [[unlikely]]
 		return stop(loop, next, false);
