@@ -92,6 +92,9 @@ bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
 		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 		if (!decode(ip, instruction, operands))
 			return false;
+		/* It stores them in r11, and the kernel keeps them. */
+		if (instruction.meta.category == ZYDIS_CATEGORY_SYSCALL)
+			return false;
 		if (const ZydisAccessedFlags *flags = instruction.cpu_flags) {
 			if (flags->tested & mask)
 				return false;
@@ -116,7 +119,6 @@ bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
 				return false;
 			break;
 		case ZYDIS_CATEGORY_RET:
-		case ZYDIS_CATEGORY_SYSCALL:
 		case ZYDIS_CATEGORY_INTERRUPT:
 			return false;
 		default:
