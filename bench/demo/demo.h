@@ -32,8 +32,10 @@ struct demo {
 	const char *stat;
 };
 
-/* One measured piece of work: so many calls. Return: the sum of what they gave. */
+/* One measured piece of work: so many calls. Return: the sum of what they gave. The loop
+ * that warms up is the one that is measured, not another copy that the compiler made. */
 typedef uint64_t (*demo_loop)(long calls);
+#define DEMO_LOOP __attribute__((noipa)) static uint64_t
 
 static inline uint64_t demo_now(void)
 {

@@ -2,7 +2,7 @@
 /* getppid: the shortest system call in a loop. */
 #include "demo.h"
 
-static uint64_t loop(long calls)
+DEMO_LOOP loop(long calls)
 {
 	uint64_t sum = 0;
 

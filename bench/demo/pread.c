@@ -11,7 +11,7 @@ static struct demo demo;
 static int fd;
 static unsigned char buffer[65536];
 
-static uint64_t loop_plain(long calls)
+DEMO_LOOP loop_plain(long calls)
 {
 	uint64_t sum = 0;
 	off_t at = 0;
@@ -27,7 +27,7 @@ static uint64_t loop_plain(long calls)
 	return sum;
 }
 
-static uint64_t loop_sum(long calls)
+DEMO_LOOP loop_sum(long calls)
 {
 	uint64_t sum = 0;
 	off_t at = 0;

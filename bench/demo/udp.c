@@ -35,7 +35,7 @@ static void send_burst(long calls)
 			exit(4);
 }
 
-static uint64_t loop(long calls)
+DEMO_LOOP loop(long calls)
 {
 	uint64_t sum = 0;
 
