@@ -36,6 +36,7 @@ using runtime::Translation;
 constexpr uint32_t kMaxRounds = 400;
 constexpr uint32_t kFreeRounds = 64;
 constexpr uint64_t kBackoffNs = 1000000;
+constexpr uint64_t kUnreadableNs = 100000000;	/* after guest code could not be read */
 
 /* A site whose translations leave inside the gap this often, and mostly, is put back. */
 constexpr uint32_t kFutileMin = 512;
@@ -101,11 +102,23 @@ Site *site_at(ub_space &space, UserAddr start)
 	return site;
 }
 
+/* A hot site that gets no translation now may become hot again. */
+void watch_again(Site &site)
+{
+	site.stage = Stage::kWatched;
+	site.short_gaps = 0;
+}
+
 /* Under the space's lock. */
 void want(ub_space &space, Site &site, uint64_t now_ns)
 {
-	if (site.stage == Stage::kDeclined || site.rounds >= kMaxRounds || now_ns < site.retry_at_ns)
+	if (site.stage == Stage::kDeclined || site.rounds >= kMaxRounds)
 		return;
+	if (now_ns < site.retry_at_ns) {
+		if (site.stage == Stage::kHot)
+			watch_again(site);
+		return;
+	}
 	site.wanted = true;
 	ubk_request_translation(space.mm);
 }
@@ -174,9 +187,14 @@ void failed(ub_space &space, Site &site, Fault fault)
 {
 	switch (fault) {
 	case Fault::kNothingGained:
-	case Fault::kGuestMemory:
 	case Fault::kTooBig:
 		site.stage = Stage::kDeclined;
+		return;
+	case Fault::kGuestMemory:
+		/* Somebody has the file open for writing, or a page is not there: for now. */
+		site.retry_at_ns = ubk_now_ns() + kUnreadableNs;
+		if (site.stage == Stage::kHot)
+			watch_again(site);
 		return;
 	case Fault::kRejected:
 		space.stat.rejected++;
@@ -191,8 +209,7 @@ void failed(ub_space &space, Site &site, Fault fault)
 	case Fault::kTooMany:
 	case Fault::kOff:
 		if (site.stage == Stage::kHot)
-			site.stage = Stage::kWatched;
-		site.short_gaps = 0;
+			watch_again(site);
 		return;
 	}
 }
