@@ -43,6 +43,8 @@ constexpr uint32_t kFutileMin = 512;
 
 constexpr uint32_t kMaxTranslations = 1024;	/* of one space */
 
+constexpr int kNoMemoryError = 12;		/* ENOMEM */
+
 sfi::Contract g_contract;
 
 class SpaceLock {
@@ -71,6 +73,8 @@ public:
 
 	explicit operator bool() const { return memory_; }
 	void *memory() const { return memory_; }
+	/* At load, as the memory is cleared, which takes longer than a translation does. */
+	static bool keep_one() { return (kept_ = ubk_alloc(translator::kArenaBytes)); }
 	static void drop_kept() { ubk_free(__atomic_exchange_n(&kept_, nullptr, __ATOMIC_ACQ_REL)); }
 
 private:
@@ -281,7 +285,7 @@ extern "C" int ub_core_init(const ub_machine *machine)
 	g_contract.locked_accesses = machine->locked_accesses;
 	g_contract.avx = machine->avx;
 	g_contract.avx512 = machine->avx512;
-	return 0;
+	return Attempt::keep_one() ? 0 : -kNoMemoryError;
 }
 
 extern "C" void ub_core_exit(void)

@@ -92,7 +92,7 @@ struct ub_machine {
 
 /**
  * ub_core_init - make the core ready
- * Context: may sleep. Return: 0, or a negative errno (-ENODEV: the CPU lacks BMI2).
+ * Context: may sleep. Return: 0 or -ENOMEM.
  */
 int ub_core_init(const struct ub_machine *machine);
 void ub_core_exit(void);	/* no space may be left */
