@@ -8,8 +8,9 @@
  * user mode. Whatever is pending ends the chain with pt_regs as after a native call, so
  * the native exit path finds what it would have found.
  *
- * One kind of exit work is served here and not left to the exit path: rseq. glibc
- * registers it in every thread, so each call that blocked leaves it.
+ * Two kinds of exit work are served here and not left to the exit path, or no server
+ * would chain: a reschedule, which waking somebody asks for, and rseq, which glibc registers in every
+ * thread, so that each call that blocked leaves it.
  */
 #include <linux/entry-common.h>
 #include <linux/errno.h>
@@ -61,6 +62,8 @@ static_assert(sizeof(struct ub_regs) == sizeof(struct pt_regs));
 			 _TIF_USER_RETURN_NOTIFY | _TIF_SINGLESTEP |		\
 			 _TIF_FORCED_TF | _TIF_BLOCKSTEP | _TIF_NOTSC)
 
+#define RESCHEDULE_FLAGS (_TIF_NEED_RESCHED | UBK_TIF_NEED_RESCHED_LAZY)
+
 /* Ptrace, syscall tracepoints, audit, user dispatch: none is served here but seccomp. */
 #define STOPPING_WORK	(~(unsigned long)SYSCALL_WORK_SECCOMP)
 
@@ -103,9 +106,13 @@ static bool nothing_new_pending(struct pt_regs *regs)
 {
 	unsigned long flags = read_thread_flags() & STOPPING_FLAGS;
 
-	if (unlikely(flags) && (flags != _TIF_NOTIFY_RESUME || !serve_notify_resume(regs)))
+	if (is_restart_code(regs->ax) || flags & ~(RESCHEDULE_FLAGS | _TIF_NOTIFY_RESUME))
 		return false;
-	return !is_restart_code(regs->ax);
+	if (flags & RESCHEDULE_FLAGS) {
+		schedule();
+		flags = read_thread_flags() & STOPPING_FLAGS;
+	}
+	return !flags || (flags == _TIF_NOTIFY_RESUME && serve_notify_resume(regs));
 }
 
 static bool nothing_pending(struct pt_regs *regs)
