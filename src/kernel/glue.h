@@ -95,19 +95,41 @@ static inline bool ubk_active(void)
 	return READ_ONCE(ubk_enabled);
 }
 
-int ubk_tasks_init(void);
-/* Disables every task and waits until none is left in our code. May sleep for long. */
-void ubk_tasks_exit(void);
+/**
+ * ubk_task_reconcile - make the current task what its cgroup wants it to be
+ * Enables or disables it, moves it to another group, gives it a space after an exec.
+ * Context: task work; may sleep.
+ */
+void ubk_task_reconcile(void);
+/* The enabled task of @task, or NULL. ubk_stat_lock held. */
+struct ubk_task *ubk_task_find_locked(struct task_struct *task);
+/* Queues a reconciliation, if none is queued. ubk_stat_lock held. */
+void ubk_task_ask_locked(struct ubk_task *task);
+/* The current task exits: it may be inside the handler and never return. Atomic. */
+void ubk_task_exiting(void);
+/* The handler found task->gone on its way out. */
+void ubk_task_left(struct ubk_task *task);
 
-/* What @cgroup's tasks are to be has changed, or the task's cgroup has: every task in the
- * subtree finds out on its way to user mode. */
-void ubk_tasks_ask(struct cgroup *cgroup);
 /* Ends runs and chains under way soon: makes every enabled task see work. */
 void ubk_tasks_poke(void);
 /* For stat.c: calls visit() for each enabled task. ubk_stat_lock held. */
 void ubk_tasks_visit(void (*visit)(const struct ubk_task *task, void *argument), void *argument);
-/* The handler found task->gone on its way out. */
-void ubk_task_left(struct ubk_task *task);
+/* Removal: wakes each enabled task once, to disable itself. Returns 0 when there is none
+ * and no work of one. ubk_stat_lock held. */
+unsigned int ubk_tasks_kick_locked(void);
+void ubk_tasks_name_one(void);		/* in the log */
+void ubk_tasks_flush_exited(void);	/* waits for what exited tasks left to be put */
+
+/* track.c: which tasks are asked to reconcile, and when. */
+
+extern bool ubk_removing;	/* no task is enabled any more; ubk_stat_lock */
+
+int ubk_tasks_init(void);
+/* Disables every task and waits until none is left in our code. May sleep for long. */
+void ubk_tasks_exit(void);
+/* What @cgroup's tasks are to be has changed: every task in the subtree finds out on its
+ * way to user mode. */
+void ubk_tasks_ask(struct cgroup *cgroup);
 
 /* hook.c */
 

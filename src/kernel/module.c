@@ -4,7 +4,7 @@
  *
  * Loading changes nothing in the kernel but two files in each cgroup directory;
  * the hook comes with the first cgroup that is enabled. Removal goes the
- * same way back; what it waits for is said in task.c.
+ * same way back; what it waits for is said in track.c.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

@@ -1,49 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * task.c - which tasks are enabled: through fork, exec, exit and moves between
- * cgroups, through writes to ub.enable, and at removal.
+ * task.c - an enabled task: what it consists of, how a task becomes one, and how it ends.
  *
  * Only a task itself can put its preempt notifier in or out, so everything is asked
- * of it by a task work that runs on its way to user mode: reconcile() compares what
- * its cgroup wants with what the task is. Tracepoints tell when to ask. Nobody is
- * woken for it: a sleeping task finds out when it returns.
- *
- * Removal alone wakes: ubk_tasks_exit() takes back the works of tasks that are not
- * enabled yet, kicks the enabled ones out of the handler, and waits until no task
- * has a notifier, a queued work or a return address in the module.
+ * of it by a task work that runs on its way to user mode: ubk_task_reconcile()
+ * compares what its cgroup wants with what the task is. Whom to ask and when is
+ * track.c's part. Nobody is woken for it: a sleeping task finds out when it returns.
  *
  * What is lost without memory: a task is not enabled. Disabling allocates nothing.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/delay.h>
 #include <linux/hashtable.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
-#include <linux/tracepoint.h>
+#include <linux/workqueue.h>
 
 #include "kernel/compat.h"
 #include "kernel/glue.h"
-#include "kernel/probes.h"
-#include "kernel/symbols.h"
 
 DEFINE_PER_CPU(struct ubk_task *, ubk_current);
 
-/* What a task that is not enabled was asked; freed by its work or by the remover. */
-struct ask {
-	struct callback_head work;
-	struct task_struct *task;
-	struct list_head node;
-};
-
-/* All under ubk_stat_lock. */
+/* Under ubk_stat_lock. */
 static DEFINE_HASHTABLE(tasks, 10);
 static unsigned int task_count;
-static LIST_HEAD(asked);
-static bool removing;
+/* Queued or being run. A task that exits leaves the table first and runs them later,
+ * and may sleep in between: the remover waits for both. */
+static unsigned int work_count;
 
-static struct ubk_task *find_task(struct task_struct *task)
+struct ubk_task *ubk_task_find_locked(struct task_struct *task)
 {
 	struct ubk_task *entry;
 
@@ -162,7 +147,7 @@ static void enable(struct cgroup *cgroup)
 	enter_space(task);
 
 	spin_lock(&ubk_stat_lock);
-	if (removing) {
+	if (ubk_removing) {
 		ubk_group_put_locked(task->group);
 		spin_unlock(&ubk_stat_lock);
 		leave_space(task);
@@ -215,11 +200,11 @@ static struct cgroup *get_current_cgroup(void)
 	return cgroup;
 }
 
-static void reconcile(void)
+void ubk_task_reconcile(void)
 {
 	struct ubk_task *task = this_cpu_read(ubk_current);
 	struct cgroup *cgroup = get_current_cgroup();
-	bool wanted = !READ_ONCE(removing) && eligible() && ubk_cgroup_wanted(cgroup);
+	bool wanted = !READ_ONCE(ubk_removing) && eligible() && ubk_cgroup_wanted(cgroup);
 
 	if (wanted && task)
 		update(task, cgroup);
@@ -230,15 +215,23 @@ static void reconcile(void)
 	css_put(&cgroup->self);
 }
 
-static void ask_work(struct callback_head *work)
+static bool queue_work_locked(struct ubk_task *task, struct callback_head *work,
+			      enum task_work_notify_mode notify)
 {
-	struct ask *ask = container_of(work, struct ask, work);
+	lockdep_assert_held(&ubk_stat_lock);
+	if (task_work_add(task->task, work, notify))
+		return false;	/* it is exiting */
+	refcount_inc(&task->references);
+	work_count++;
+	return true;
+}
 
-	reconcile();
+static void work_done(struct ubk_task *task)
+{
 	spin_lock(&ubk_stat_lock);
-	list_del(&ask->node);
+	work_count--;
 	spin_unlock(&ubk_stat_lock);
-	kfree(ask);
+	put_task(task);
 }
 
 static void reconcile_work(struct callback_head *work)
@@ -248,73 +241,22 @@ static void reconcile_work(struct callback_head *work)
 	spin_lock(&ubk_stat_lock);
 	task->reconcile_queued = false;
 	spin_unlock(&ubk_stat_lock);
-	reconcile();
-	put_task(task);
+	ubk_task_reconcile();
+	work_done(task);
 }
 
 static void kick_work(struct callback_head *work)
 {
 	struct ubk_task *task = container_of(work, struct ubk_task, kick);
 
-	reconcile();
-	put_task(task);
+	ubk_task_reconcile();
+	work_done(task);
 }
 
-/* Asking. Any context but interrupts; ubk_stat_lock not held. */
-
-static void queue_reconcile_locked(struct ubk_task *task)
+void ubk_task_ask_locked(struct ubk_task *task)
 {
-	if (task->reconcile_queued)
-		return;
-	task->reconcile_queued = true;
-	refcount_inc(&task->references);
-	if (task_work_add(task->task, &task->reconcile, TWA_RESUME)) {
-		/* It is exiting, and so is its way out. */
-		task->reconcile_queued = false;
-		refcount_dec(&task->references);
-	}
-}
-
-static void ask_locked(struct task_struct *target)
-{
-	struct ubk_task *task = find_task(target);
-	struct ask *ask;
-
-	if (removing)
-		return;
-	if (task) {
-		queue_reconcile_locked(task);
-		return;
-	}
-	ask = kmalloc(sizeof(*ask), GFP_ATOMIC | __GFP_NOWARN);
-	if (!ask)
-		return;
-	init_task_work(&ask->work, ask_work);
-	ask->task = target;
-	if (task_work_add(target, &ask->work, TWA_RESUME))
-		kfree(ask);
-	else
-		list_add(&ask->node, &asked);
-}
-
-static void ask_task(struct task_struct *target)
-{
-	if (target->flags & (UBK_PF_NO_USER | PF_EXITING))
-		return;
-	spin_lock(&ubk_stat_lock);
-	ask_locked(target);
-	spin_unlock(&ubk_stat_lock);
-}
-
-void ubk_tasks_ask(struct cgroup *cgroup)
-{
-	struct task_struct *process, *thread;
-
-	rcu_read_lock();
-	for_each_process_thread(process, thread)
-		if (cgroup_is_descendant(task_dfl_cgroup(thread), cgroup))
-			ask_task(thread);
-	rcu_read_unlock();
+	if (!task->reconcile_queued)
+		task->reconcile_queued = queue_work_locked(task, &task->reconcile, TWA_RESUME);
 }
 
 void ubk_tasks_poke(void)
@@ -324,7 +266,7 @@ void ubk_tasks_poke(void)
 
 	spin_lock(&ubk_stat_lock);
 	hash_for_each(tasks, bucket, task, node)
-		queue_reconcile_locked(task);
+		ubk_task_ask_locked(task);
 	spin_unlock(&ubk_stat_lock);
 }
 
@@ -336,35 +278,6 @@ void ubk_tasks_visit(void (*visit)(const struct ubk_task *task, void *argument),
 	lockdep_assert_held(&ubk_stat_lock);
 	hash_for_each(tasks, bucket, task, node)
 		visit(task, argument);
-}
-
-/* Probes. Preemption is off in them. */
-
-/* The parent, before the child first runs. */
-static void on_fork(void *data, struct task_struct *parent, struct task_struct *child)
-{
-	bool wanted;
-
-	rcu_read_lock();
-	wanted = ubk_cgroup_wanted(task_dfl_cgroup(child));
-	rcu_read_unlock();
-	if (wanted)
-		ask_task(child);
-}
-
-/* The task, with its new mm and still in execve. */
-static void on_exec(void *data, struct task_struct *current_task, pid_t old_pid,
-		    struct linux_binprm *bprm)
-{
-	struct ubk_task *task = this_cpu_read(ubk_current);
-
-	if (task) {
-		task->thread.space = NULL;
-		ask_task(current_task);
-		return;
-	}
-	/* It may have been of the wrong kind before. */
-	on_fork(NULL, NULL, current_task);
 }
 
 /* What is left of tasks that have exited: their mm is put where one may sleep. */
@@ -382,8 +295,7 @@ static void release_exited(struct work_struct *work)
 	}
 }
 
-/* The task itself, its mm left already. It may be inside the handler and never return. */
-static void on_exit(void *data, struct task_struct *current_task)
+void ubk_task_exiting(void)
 {
 	struct ubk_task *task = this_cpu_read(ubk_current);
 
@@ -396,77 +308,26 @@ static void on_exit(void *data, struct task_struct *current_task)
 		schedule_work(&release_work);
 }
 
-/* The mover, the task having moved. IRQs are off. */
-static void on_attach(void *data, struct cgroup *cgroup, const char *path,
-		      struct task_struct *leader, bool threadgroup)
+void ubk_tasks_flush_exited(void)
 {
-	struct task_struct *thread;
-
-	if (!ubk_cgroups_enabled())
-		return;
-	if (!threadgroup) {
-		ask_task(leader);
-		return;
-	}
-	rcu_read_lock();
-	for_each_thread(leader, thread)
-		ask_task(thread);
-	rcu_read_unlock();
+	flush_work(&release_work);
 }
 
-static struct ubk_probe probes[] = {
-	{ "sched_process_fork", on_fork },
-	{ "sched_process_exec", on_exec },
-	{ "sched_process_exit", on_exit },
-	{ "cgroup_attach_task", on_attach },
-};
-
-int __init ubk_tasks_init(void)
-{
-	int error;
-
-	preempt_notifier_inc();
-	error = ubk_probes_add(probes, ARRAY_SIZE(probes));
-	if (error)
-		preempt_notifier_dec();
-	return error;
-}
-
-static bool same_work(struct callback_head *work, void *wanted)
-{
-	return work == wanted;
-}
-
-/* Returns how many tasks are still to be waited for. */
-static unsigned int chase(void)
+unsigned int ubk_tasks_kick_locked(void)
 {
 	struct ubk_task *task;
-	struct ask *ask, *next;
-	unsigned int left;
 	int bucket;
 
-	spin_lock(&ubk_stat_lock);
-	list_for_each_entry_safe(ask, next, &asked, node) {
-		if (!UBK_CALL(task_work_cancel_match)(ask->task, same_work, &ask->work))
-			continue;	/* it is being run */
-		list_del(&ask->node);
-		kfree(ask);
-	}
-	left = task_count + !list_empty(&asked);
 	hash_for_each(tasks, bucket, task, node) {
 		if (task->kicked)
 			continue;
 		WRITE_ONCE(task->kicked, true);
-		refcount_inc(&task->references);
-		if (task_work_add(task->task, &task->kick, TWA_SIGNAL))
-			refcount_dec(&task->references);
+		queue_work_locked(task, &task->kick, TWA_SIGNAL);
 	}
-	spin_unlock(&ubk_stat_lock);
-	return left;
+	return task_count + work_count;
 }
 
-/* Which task keeps the module from going: it is stopped, or sleeps uninterruptibly. */
-static void name_one(void)
+void ubk_tasks_name_one(void)
 {
 	struct ubk_task *task;
 	int bucket;
@@ -478,33 +339,4 @@ static void name_one(void)
 		break;
 	}
 	spin_unlock(&ubk_stat_lock);
-}
-
-/*
- * The hook is gone already. A task that was on its way into the handler then is
- * inside by now or has been and left: synchronize_rcu_tasks() waits for tasks until they
- * sleep of their own accord, run in user mode or are idle; and none of them sleeps
- * in our code but inside a system call, where `inside` tells of it.
- */
-void ubk_tasks_exit(void)
-{
-	unsigned int rounds = 0;
-
-	spin_lock(&ubk_stat_lock);
-	removing = true;
-	spin_unlock(&ubk_stat_lock);
-
-	synchronize_rcu_tasks();
-	while (chase()) {
-		if (++rounds % 500 == 0)
-			name_one();
-		msleep(10);
-	}
-
-	ubk_probes_remove(probes, ARRAY_SIZE(probes));
-	tracepoint_synchronize_unregister();	/* for those of cgroup.c, too */
-	flush_work(&release_work);
-	preempt_notifier_dec();
-	/* The last instructions of works, handlers and the trampoline. */
-	synchronize_rcu_tasks();
 }
