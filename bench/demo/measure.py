@@ -12,7 +12,7 @@ output, in the form of build/results (see bench/demo/run); progress to standard 
 Each case is first started once to be watched: ub.stat of its cgroup is read every
 millisecond for the time from the loop's start to the first chained system call.
 Shares and exits are those of the measured calls, after the program's warm-up; dd
-knows no warm-up and is watched for them instead.
+knows no warm-up, and they are those from when the watched run was hot on.
 
 The case `outside` compares the module not loaded with a program outside of the
 enabled cgroup while another one is busy inside.
@@ -30,7 +30,6 @@ CGROUPS = "/sys/fs/cgroup"
 OFF, ON = CGROUPS + "/demo-off", CGROUPS + "/demo-on"
 PROGRAMS = os.environ.get("UB_PROGRAMS", os.path.dirname(os.path.abspath(__file__)))
 WARM_MS = 300
-DD_LOOP_SYSCALLS = 300    # dd has begun its loop once its cgroup has seen so many
 
 
 def say(text):
@@ -73,6 +72,8 @@ def start(group, command):
 class Program:
     """A case that one of our programs runs."""
 
+    longer = 1
+
     def __init__(self, *arguments):
         self.arguments = [PROGRAMS + "/" + arguments[0], *arguments[1:]]
 
@@ -93,7 +94,10 @@ class Program:
 
 
 class Dd:
-    """dd bs=1: two system calls a byte."""
+    """dd bs=1: two system calls a byte. What it does before it is hot is measured, too, so that
+    it runs longer."""
+
+    longer = 4
 
     def command(self, calls, group):
         return ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", f"count={calls // 2}"]
@@ -144,29 +148,13 @@ def calibrate(case, seconds):
 def watch(case, calls):
     """One run on the enabled side, looked at every millisecond. Returns the ms from the loop's
     start to the first chained call, and the differences of ub.stat from when it was hot on."""
-    fd = os.open(ON + "/ub.stat", os.O_RDONLY)
-    before = parse_stat(os.pread(fd, 8192, 0).decode())
-    process = start(ON, case.command(calls, ON))
-    loop = first = hot = last = None
-    while process.poll() is None:
-        now = time.clock_gettime(time.CLOCK_MONOTONIC)
-        stat = parse_stat(os.pread(fd, 8192, 0).decode())
-        if loop is None and stat["syscalls"] - before["syscalls"] >= DD_LOOP_SYSCALLS:
-            loop = now
-        if first is None and stat["chained"] > before["chained"]:
-            first = now
-        if last and not hot:
-            made = stat["syscalls"] - last["syscalls"]
-            if made > 20 and stat["chained"] - last["chained"] > made * 0.8:
-                hot = stat
-        last = stat
-        time.sleep(0.001)
-    result = case.result(process)
-    os.close(fd)
-    begun = result["start"] or loop
-    first_ms = None if first is None or begun is None else max(0.0, (first - begun) * 1000)
-    since = {key: last[key] - hot[key] for key in last} if hot and last else {}
-    return first_ms, since
+    report = "/dev/shm/demo-watch"
+    result = case.result(start(None, [PROGRAMS + "/watch", ON, report, *case.command(calls, ON)]))
+    with open(report) as f:
+        words = dict(word.split("=", 1) for word in f.read().split())
+    first, begun = int(words["first"]) / 1e9, result["start"] or int(words["loop"]) / 1e9
+    first_ms = max(0.0, (first - begun) * 1000) if first and begun else None
+    return first_ms, {key[5:]: int(value) for key, value in words.items() if key.startswith("stat.")}
 
 
 def spread(ratios, median):
@@ -197,7 +185,7 @@ def total(stats, key):
 
 def measure(name, pairs, seconds):
     case = CASES[name]
-    calls = calibrate(case, seconds)
+    calls = calibrate(case, seconds * case.longer)
     first_ms, since = watch(case, calls)
     sides = rates_of_pairs(case, calls, pairs)
     rates = {group: [r["calls"] / r["seconds"] for r in runs] for group, runs in sides.items()}
