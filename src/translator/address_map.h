@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * AddressMap: (user address, a small tag) → index, the one lookup structure of the
- * translator. Open addressing in the arena, twice as many places as entries, never shrinks.
+ * translator. Open addressing in the arena, at most three places in four taken, never shrinks.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ public:
 	AddressMap(Arena &arena, uint32_t entries)
 	{
 		uint32_t places = 16;
-		while (places < 2 * entries)
+		while (places < entries + entries / 3)
 			places *= 2;
 		places_ = arena.make<Place>(places);
 		mask_ = places_ ? places - 1 : 0;

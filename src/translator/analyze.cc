@@ -52,6 +52,7 @@ uint16_t flags_live_out(const Region &region, const Block &block)
 		return uint16_t(live_at(region, block.next) | live_at(region, block.taken));
 	case End::kUnread:
 	case End::kBudget:
+	case End::kUnseen:
 	case End::kTargets:
 	case End::kSyscall:
 	case End::kRefused:

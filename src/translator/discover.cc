@@ -21,7 +21,7 @@ namespace ub::translator {
 namespace {
 
 constexpr uint32_t kMaxPages = 384;
-constexpr uint32_t kMaxContexts = 4096;
+constexpr uint32_t kMaxContexts = 2048;
 constexpr uint32_t kMaxBlockInsns = 128;
 
 /* Penalties, in instructions of path length. */
@@ -148,7 +148,8 @@ uint32_t Discovery::insn_at(UserAddr address)
 	return index;
 }
 
-/* kMissing when the call cannot be followed: too deep or too many. */
+/* Calls nested too deeply go to context 0, where returns are learned like those to frames
+ * from before the gap; so recursion is followed too. kMissing: do not follow the call. */
 uint32_t Discovery::child_context(uint32_t parent, UserAddr return_address, bool eager)
 {
 	const uint32_t known = context_index_.find(parent, return_address);
@@ -162,12 +163,16 @@ uint32_t Discovery::child_context(uint32_t parent, UserAddr return_address, bool
 	child.depth = region_.contexts[parent].depth + 1;
 	child.return_address = return_address;
 	child.eager = eager || region_.contexts[parent].eager;
-	if (child.depth > request_.budget.call_depth || !return_address.in_user_half())
+	if (!return_address.in_user_half())
 		return AddressMap::kMissing;
-	if (!region_.contexts.push_back(child))
+	if (child.depth > request_.budget.call_depth || region_.contexts.size() == region_.contexts.capacity())
+		return child.eager ? uint32_t(AddressMap::kMissing) : 0;
+
+	const uint32_t index = uint32_t(region_.contexts.size());
+	if (!context_index_.put(parent, return_address, index))
 		return AddressMap::kMissing;
-	const uint32_t index = uint32_t(region_.contexts.size() - 1);
-	return context_index_.put(parent, return_address, index) ? index : uint32_t(AddressMap::kMissing);
+	region_.contexts.push_back(child);
+	return index;
 }
 
 /* An observation made inside a context says that the calls leading to it are taken. */
@@ -251,7 +256,7 @@ void Discovery::decode(uint32_t index, uint32_t cost)
 			break;
 		}
 		if (!may_grow(block.context)) {
-			block.end = End::kBudget;
+			block.end = region_.instructions < limit_ ? End::kUnseen : End::kBudget;
 			break;
 		}
 		const uint32_t insn_index = insn_at(at);
@@ -273,7 +278,11 @@ void Discovery::decode(uint32_t index, uint32_t cost)
 			block.first = insn_index;
 		block.count++;
 		region_.instructions++;
-		eager_used_ += region_.contexts[block.context].eager;
+		if (region_.contexts[block.context].eager) {
+			eager_used_++;
+			if (!learned_from(at).empty())
+				seen(block.context);
+		}
 		if (insn.kind >= Kind::kJump) {
 			finish(block, insn);
 			break;
@@ -286,8 +295,6 @@ void Discovery::decode(uint32_t index, uint32_t cost)
 /* Sets how a block ends from its last instruction. */
 void Discovery::finish(Block &block, const Insn &last)
 {
-	if (!learned_from(last.address).empty())
-		seen(block.context);
 	block.next = {last.next(), block.context};
 
 	switch (last.kind) {
@@ -387,6 +394,7 @@ void Discovery::want_successors(const Block &given, uint32_t cost)
 		break;
 	case End::kUnread:
 	case End::kBudget:
+	case End::kUnseen:
 	case End::kSyscall:
 	case End::kRefused:
 		break;

@@ -146,7 +146,7 @@ void Emitter::block(uint32_t index)
 	}
 	if (!ends_in_branch) {
 		keep_stack(block.next.address, kStackWindow / 2, !flags_live_out(region_, block));
-		fall_through(block);
+		fall_through(block, insns.empty() ? nullptr : &insns.back());
 	}
 }
 

@@ -43,7 +43,8 @@ void Emitter::go(uint32_t to)
 		as_.jmp(labels_[to]);
 }
 
-/* The exit of a direct branch whose target is not in the region. */
+/* The exit of a branch, or of an instruction before code not seen, whose target is not in
+ * the region. */
 uint32_t Emitter::cold_exit(const Insn &branch, const Successor &to, uint32_t variant)
 {
 	if (!to.address.in_user_half())
@@ -51,13 +52,19 @@ uint32_t Emitter::cold_exit(const Insn &branch, const Successor &to, uint32_t va
 	return exit(Reason::kCold, to.address, branch.address, to.address, variant);
 }
 
-/* The block ends without a branch. */
-void Emitter::fall_through(const Block &block)
+/* The block ends without a branch, behind `last` if it is not empty. */
+void Emitter::fall_through(const Block &block, const Insn *last)
 {
+	const UserAddr next = block.next.address;
+
 	if (block.end == End::kFallThrough && block.next.block != kNoBlock)
 		go(block.next.block);
+	else if (block.end == End::kUnread)
+		leave_by(exit(Reason::kInstruction, next));
+	else if (block.end == End::kUnseen && last)
+		leave_by(cold_exit(*last, block.next, 1));
 	else
-		leave_by(exit(block.end == End::kUnread ? Reason::kInstruction : Reason::kBudget, block.next.address));
+		leave_by(exit(Reason::kBudget, next));
 }
 
 void Emitter::control(const Block &block, const Insn &last, const Step &step)
@@ -85,6 +92,7 @@ void Emitter::control(const Block &block, const Insn &last, const Step &step)
 	case End::kFallThrough:
 	case End::kUnread:
 	case End::kBudget:
+	case End::kUnseen:
 	case End::kRefused:
 		leave_by(exit(Reason::kInstruction, last.address));
 		return;

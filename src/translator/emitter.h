@@ -93,7 +93,7 @@ private:
 
 	/* emit_control.cc */
 	void control(const Block &block, const Insn &last, const Step &step);
-	void fall_through(const Block &block);
+	void fall_through(const Block &block, const Insn *last);
 	void go(uint32_t to);
 	uint32_t cold_exit(const Insn &branch, const Successor &to, uint32_t variant);
 	void branch(const Block &block, const Insn &insn);

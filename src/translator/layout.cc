@@ -34,6 +34,7 @@ void for_each_successor(const Region &region, const Block &block, Visit visit)
 		return;
 	case End::kUnread:
 	case End::kBudget:
+	case End::kUnseen:
 	case End::kSyscall:
 	case End::kRefused:
 		return;

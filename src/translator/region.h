@@ -27,11 +27,12 @@ struct Successor {
 	uint32_t block = kNoBlock;	/* kNoBlock: not in the region */
 };
 
-/* How a block ends. The last instruction is in the block except for the first three. */
+/* How a block ends. The last instruction decides it but for the first four. */
 enum class End : uint8_t {
 	kFallThrough,	/* goes on at `next` without a branch */
 	kUnread,	/* the code at `next` cannot be read or is no instruction */
 	kBudget,	/* the budget ended before `next` */
+	kUnseen,	/* the budget for code that was not seen executed did */
 	kJump,		/* direct jump to `next` */
 	kBranch,	/* to `taken` on a condition, else `next` */
 	kCall,		/* direct call, to `next` in its own context; kNoBlock: not followed */
