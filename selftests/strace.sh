@@ -33,11 +33,22 @@ in_turn() {
 			/^(---|\+\+\+|strace)/ { next }
 			{ exit 1 }'
 }
+# How many lines strace has written: at least so many?
+lines() { [ "$(cat "$out" 2>/dev/null | wc -l)" -ge "$1" ]; }
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" || [ $SECONDS -ge $end ]; do sleep 0.1; done
+}
 no_tracer() { grep -q '^TracerPid:.0$' "/proc/$spin/status"; }
 
 check "the loop is hot" hot
 for i in 1 2 3; do
-	timeout -s INT -k 5 2 strace -p "$spin" -o "$out" 2>/dev/null
+	timeout -k 5 60 strace -p "$spin" -o "$out" 2>/dev/null &
+	wait_for 60 lines 21
+	kill $!
+	wait $!
 	check "$i: strace shows its calls ($(wc -l <"$out") lines)" in_turn
 	check "$i: strace has detached" no_tracer
 	check "$i: the loop is hot again" hot

@@ -261,11 +261,12 @@ static int enable_show(struct seq_file *seq, void *v)
 
 static ssize_t enable_write(struct kernfs_open_file *of, char *buffer, size_t bytes, loff_t offset)
 {
+	bool whole = strlen(buffer) == bytes;	/* no NUL that hides the rest */
 	int setting = match_string(setting_names, ARRAY_SIZE(setting_names), strstrip(buffer));
 	struct ubk_group *group;
 	int error;
 
-	if (setting < 0)
+	if (setting < 0 || !whole)
 		return -EINVAL;
 	group = ubk_group_get(of_css(of)->cgroup);
 	if (!group)
