@@ -8,8 +8,9 @@
 #include <Zydis/Zydis.h>
 
 extern "C" {
-/* Guest code may reach it by fs:[disp32]; compared like the rest of memory. */
-alignas(64) thread_local unsigned char ub_tls_scratch[64];
+/* Guest code may reach its first 64 bytes by fs:[disp32], and with a vector what follows; compared
+ * like the rest of memory. */
+alignas(64) thread_local unsigned char ub_tls_scratch[256];
 }
 
 namespace host {
@@ -236,7 +237,7 @@ std::string Differential::rejected_dump(uint64_t start, const std::vector<ub::Ob
 	return name + "\n" + dump;
 }
 
-std::string Differential::difference(const Ended &native, const Ended &ours, bool faulted_in_image)
+std::string Differential::difference(const Ended &native, const Ended &ours, bool at_the_exit)
 {
 	const ub_regs &a = native.state.regs, &b = ours.state.regs;
 	std::string vectors;
@@ -252,7 +253,7 @@ std::string Differential::difference(const Ended &native, const Ended &ours, boo
 		if (native.state.gpr(i) != ours.state.gpr(i))
 			return format("%s %#lx, ours %#lx", kRegisterNames[i], native.state.gpr(i), ours.state.gpr(i));
 	if (const unsigned long flags = (a.flags ^ b.flags) & kUserFlags & ~undefined_flags) {
-		if (!faulted_in_image || !flags_dead_at(a.ip, flags))
+		if (!at_the_exit || !flags_dead_at(a.ip, flags))
 			return format("flags %#lx, ours %#lx", a.flags & kUserFlags, b.flags & kUserFlags);
 		tally.dead_flags++;
 	}
@@ -327,7 +328,9 @@ std::optional<std::string> Differential::compare(const Translation &translation,
 			tally.spurious++;
 	}
 
-	std::string why = difference(native, ours, faulted);
+	const bool at_the_exit = exit.reason != ExitReason::kSyscall && ours.stop == Stop::kException &&
+				 ours.state.regs.ip == exit.ip.value;
+	std::string why = difference(native, ours, at_the_exit);
 	if (why.empty() && memcmp(native_tls, ub_tls_scratch, sizeof(native_tls)))
 		why = "memory at fs:";
 	if (why.empty())

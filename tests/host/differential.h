@@ -88,7 +88,7 @@ private:
 	std::string rejected_dump(uint64_t start, const std::vector<ub::Observation> &learned, const std::string &name);
 	std::string describe(const Translation &translation, const State &state, const Ended &native,
 			     const Ended &ours, const std::string &why);
-	std::string difference(const Ended &native, const Ended &ours, bool faulted_in_image);
+	std::string difference(const Ended &native, const Ended &ours, bool at_the_exit);
 
 	Guest &guest_;
 	std::vector<uint8_t> native_memory_;

@@ -158,17 +158,28 @@ void set_up_once()
 	vector_mask = low & 0xe6;
 }
 
+/* A part of an XSAVE area. */
 struct Component {
+	const char *name;
 	unsigned int bit, offset, bytes;
 };
 
-Component component(unsigned int bit)
+/* Those this CPU has, but for x87 and MXCSR. */
+const std::vector<Component> &components()
 {
-	unsigned int bytes = 0, offset = 0, c, d;
-
-	if (vector_mask & (1u << bit))
-		__cpuid_count(0xd, bit, bytes, offset, c, d);
-	return {bit, offset, bytes};
+	static const std::vector<Component> all = [] {
+		std::vector<Component> found{{"xmm", 1, 160, 256}};
+		for (Component part : {Component{"ymm, upper half", 2, 0, 0}, {"k", 5, 0, 0},
+				       {"zmm0-15, upper half", 6, 0, 0}, {"zmm16-31", 7, 0, 0}}) {
+			unsigned int c, d;
+			if (!(vector_mask & (1u << part.bit)))
+				continue;
+			__cpuid_count(0xd, part.bit, part.bytes, part.offset, c, d);
+			found.push_back(part);
+		}
+		return found;
+	}();
+	return all;
 }
 
 } // namespace
@@ -234,21 +245,25 @@ unsigned int run_image(State &state, uint64_t code, uint64_t *target)
 
 bool vectors_equal(const State &a, const State &b, std::string *what)
 {
-	const Component parts[] = {{1, 160, 256}, component(2), component(5), component(6), component(7)};
-	static const char *const names[] = {"xmm", "ymm, upper half", "k", "zmm0-15, upper half", "zmm16-31"};
-
 	if (memcmp(a.vectors + 24, b.vectors + 24, 4)) {
 		*what = "mxcsr";
 		return false;
 	}
-	for (unsigned int i = 0; i < std::size(parts); i++) {
-		const Component &part = parts[i];
-		if (part.bytes && memcmp(a.vectors + part.offset, b.vectors + part.offset, part.bytes)) {
-			*what = names[i];
+	for (const Component &part : components())
+		if (memcmp(a.vectors + part.offset, b.vectors + part.offset, part.bytes)) {
+			*what = part.name;
 			return false;
 		}
-	}
 	return true;
+}
+
+void State::fill_vectors(Random &random)
+{
+	for (const Component &part : components())
+		for (unsigned int at = part.offset; at < part.offset + part.bytes; at += 8) {
+			const uint64_t word = random.interesting();
+			memcpy(vectors + at, &word, 8);
+		}
 }
 
 Guest::Guest(uint64_t base) : base_(base), as_read_(kCodeBytes, 0xcc)

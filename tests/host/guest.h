@@ -17,6 +17,8 @@
 
 namespace host {
 
+class Random;
+
 /* All a program can see of the CPU. */
 struct State {
 	ub_regs regs{};
@@ -26,6 +28,8 @@ struct State {
 	/* Register by its number in instructions: rax rcx rdx rbx rsp rbp rsi rdi r8 … r15. */
 	unsigned long &gpr(unsigned int number);
 	const unsigned long &gpr(unsigned int number) const;
+	/* Random vector and mask registers; MXCSR stays. */
+	void fill_vectors(Random &random);
 };
 
 extern const char *const kRegisterNames[16];

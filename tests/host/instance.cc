@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "host.h"
+
 extern "C" const host::Instance ub_instructions[], ub_instructions_end[];
 
 namespace host {
@@ -11,6 +13,15 @@ namespace host {
 std::span<const Instance> instances()
 {
 	return {ub_instructions, ub_instructions_end};
+}
+
+bool runs_here(const Instance &instance, const Guest &guest)
+{
+	static const ub_machine here = machine();
+
+	if (instance.kinds & kLow && guest.code() != kLowBase)
+		return false;
+	return (!(instance.kinds & kAvx) || here.avx) && (!(instance.kinds & kAvx512) || here.avx512);
 }
 
 State random_state(const Guest &guest, Random &random)
@@ -21,10 +32,7 @@ State random_state(const Guest &guest, Random &random)
 		state.gpr(i) = random.interesting();
 	state.regs.sp = guest.stack_top() - 0x2000 - 8 * random.below(128);
 	state.regs.flags = 0x202 | (random.next() & kArithmeticFlags) | (random.chance(8) ? 0x400 : 0);
-	for (size_t at = 160; at < 416; at += 8) {
-		const uint64_t word = random.next();
-		memcpy(state.vectors + at, &word, 8);
-	}
+	state.fill_vectors(random);
 	return state;
 }
 
@@ -43,8 +51,8 @@ State state_for(const Instance &instance, const Guest &guest, Random &random)
 	}
 	for (unsigned int i = 0; i < 16; i++) {
 		if (instance.pointers >> i & 1)
-			state.gpr(i) = guest.data() + 0x2000 + 16 * random.below(0x300) +
-				       (random.chance(4) ? random.below(16) : 8 * random.below(2));
+			state.gpr(i) = guest.data() + 0x2000 + 64 * random.below(0xc0) +
+				       (random.chance(4) ? random.below(64) : random.chance(4) ? 8 * random.below(8) : 0);
 		else if (instance.indexes >> i & 1)
 			state.gpr(i) = random.below(256);
 	}

@@ -16,6 +16,8 @@ enum InstanceKind : uint32_t {
 	kCounts = 4,	/* rcx is a repeat count */
 	kTls = 8,	/* names ub_tls_scratch by fs: */
 	kStack = 16,	/* changes rsp */
+	kAvx = 32,	/* needs AVX2 */
+	kAvx512 = 64,	/* needs AVX-512 F, BW, DQ, VL */
 };
 
 struct Instance {
@@ -31,6 +33,9 @@ struct Instance {
 inline constexpr uint64_t kLowBase = 0x10000000, kHighBase = 0x7a0012340000;
 
 std::span<const Instance> instances();
+
+/* Can this CPU run it, in this guest? */
+bool runs_here(const Instance &instance, const Guest &guest);
 
 /* A state in which the instance can run: pointers into the guest's data, small indexes
  * and counts, everything else random. */

@@ -21,7 +21,7 @@ HIGH8 = {"ah": 0, "ch": 1, "dh": 2, "bh": 3}
 RSP = 4
 
 # What an instance needs of its state beside pointers (kKind… in instructions_test.cc).
-LOW, DIVIDES, COUNTS, TLS, STACK = 1, 2, 4, 8, 16
+LOW, DIVIDES, COUNTS, TLS, STACK, AVX, AVX512 = 1, 2, 4, 8, 16, 32, 64
 
 ALU = "add adc sub sbb and or xor cmp".split()
 SHIFT = "shl shr sar rol ror rcl rcr".split()
@@ -89,6 +89,79 @@ FORMS = [
     (["rep movsb", "rep movsw", "rep movsd", "rep movsq", "rep stosb", "rep stosd", "rep stosq", "rep lodsb",
       "repe cmpsb", "repne cmpsb", "repe cmpsq", "repne scasb", "repe scasb", "repne scasq"], [""]),
     # Never in a translation; the exit must be before them and change nothing.
+    # Vectors: moves, then what strings, hashes and numbers are made of.
+    (["movaps", "movups", "movdqa", "movdqu", "movapd", "movupd"], ["{x}, {x}", "{x}, {m128}", "{m128}, {x}"]),
+    (["movntdq", "movntps"], ["{m128}, {x}"]),
+    (["movnti"], ["{m64}, {r64}"]),
+    (["movss", "movd"], ["{x}, {m32}", "{m32}, {x}"]),
+    (["movsd", "movq", "movhps", "movlps", "movhpd", "movlpd"], ["{x}, {m64}", "{m64}, {x}"]),
+    (["movd"], ["{x}, {r32}", "{r32}, {x}"]),
+    (["movq"], ["{x}, {r64}", "{r64}, {x}", "{x}, {x}"]),
+    (["movss", "movsd", "movhlps", "movlhps"], ["{x}, {x}"]),
+    (["pmovmskb", "movmskps", "movmskpd"], ["{r32}, {x}"]),
+    (["pxor", "por", "pand", "pandn", "pcmpeqb", "pcmpeqd", "pcmpgtb", "paddb", "paddw", "paddd", "paddq", "psubb", "psubq",
+      "pminub", "pmaxub", "punpcklbw", "punpcklwd", "punpckldq", "punpcklqdq", "punpckhwd", "punpckhqdq", "packuswb",
+      "pshufb", "pmuludq", "pmulld", "pmaddwd", "psadbw", "xorps", "andps", "andnpd", "orps", "ptest", "aesenc",
+      "pcmpeqq", "pmaxsd", "pabsd"], ["{x}, {x}", "{x}, {m128}"]),
+    (["pshufd", "pshuflw", "shufps", "shufpd", "palignr", "pcmpistri", "pcmpestri", "pclmulqdq"],
+     ["{x}, {x}, {i7}", "{x}, {m128}, {i7}"]),
+    (["pslldq", "psrldq", "psrld", "psllq", "psraw"], ["{x}, {i5}"]),
+    (["psllq", "psrlw"], ["{x}, {x}", "{x}, {m128}"]),
+    (["pextrw", "pextrb", "pextrd"], ["{r32}, {x}, {i5}"]),
+    (["pextrb"], ["{m8}, {x}, {i5}"]),
+    (["pinsrw"], ["{x}, {r32}, {i5}", "{x}, {m16}, {i5}"]),
+    (["pinsrq"], ["{x}, {r64}, {i5}", "{x}, {m64}, {i5}"]),
+    (["addss", "subss", "mulss", "divss", "minss", "maxss", "sqrtss", "comiss", "ucomiss"], ["{x}, {x}", "{x}, {m32}"]),
+    (["addsd", "subsd", "mulsd", "divsd", "minsd", "maxsd", "sqrtsd", "comisd", "ucomisd", "cmpltsd"],
+     ["{x}, {x}", "{x}, {m64}"]),
+    (["addps", "mulpd", "divps", "sqrtpd", "cvtdq2ps", "cvttps2dq"], ["{x}, {x}", "{x}, {m128}"]),
+    (["cvtss2sd"], ["{x}, {x}", "{x}, {m32}"]),
+    (["cvtsd2ss"], ["{x}, {x}", "{x}, {m64}"]),
+    (["cvtsi2ss", "cvtsi2sd"], ["{x}, {r32}", "{x}, {r64}", "{x}, {m64}"]),
+    (["cvttss2si", "cvttsd2si", "cvtsd2si"], ["{r32}, {x}", "{r64}, {x}"]),
+    (["cvttsd2si"], ["{r64}, {m64}"]),
+    (["roundsd"], ["{x}, {x}, {i5}"]),
+    (["movshdup", "lddqu"], ["{x}, {m128}"]),
+    (["movddup"], ["{x}, {x}", "{x}, {m64}"]),
+    (["stmxcsr", "ldmxcsr"], ["{m32}"]),
+    (["vmovdqa", "vmovdqu", "vmovaps", "vmovups"], ["{y}, {y}", "{y}, {m256}", "{m256}, {y}", "{x}, {m128}"]),
+    (["vpxor", "vpor", "vpand", "vpcmpeqb", "vpcmpeqd", "vpminub", "vpaddb", "vpaddd", "vpsubb", "vpshufb", "vpunpcklbw",
+      "vaddps", "vmulpd", "vpmulld"], ["{y}, {y}, {y}", "{y}, {y}, {m256}", "{x}, {x}, {m128}"]),
+    (["vpmovmskb"], ["{r32}, {y}"]),
+    (["vpbroadcastb", "vpbroadcastd"], ["{y}, {x}"]),
+    (["vpbroadcastd", "vbroadcastss"], ["{y}, {m32}"]),
+    (["vextracti128"], ["{x}, {y}, 1", "{m128}, {y}, 1"]),
+    (["vinserti128"], ["{y}, {y}, {m128}, 1"]),
+    (["vperm2i128"], ["{y}, {y}, {m256}, 1"]),
+    (["vpermq"], ["{y}, {m256}, {i5}"]),
+    (["vpmaskmovd", "vmaskmovps"], ["{y}, {y}, {m256}", "{m256}, {y}, {y}"]),
+    (["vfmadd231ps", "vfmadd213sd"], ["{x}, {x}, {x}"]),
+    (["vfmadd231pd"], ["{y}, {y}, {m256}"]),
+    (["vmovd"], ["{x}, {r32}", "{m32}, {x}"]),
+    (["vmovq"], ["{r64}, {x}", "{x}, {m64}"]),
+    (["vaddsd", "vdivss"], ["{x}, {x}, {x}"]),
+    (["vcvtsi2sd"], ["{x}, {x}, {r64}"]),
+    (["vptest"], ["{y}, {y}", "{y}, {m256}"]),
+    (["vzeroupper", "vzeroall"], [""]),
+    (["vpgatherdd"], ["{y}, [{p}+{y}*1], {y}"]),
+    (["vmovdqu8", "vmovdqu64", "vmovdqa64"], ["{z}, {z}", "{z}, {m512}", "{m512}, {z}", "{e}, {m256}", "{m256}, {e}",
+                                              "{e}{{k}}{z}, {m256}", "{m256}{{k}}, {e}"]),
+    (["vpcmpb", "vpcmpub"], ["{k}, {e}, {m256}, {i5}", "{k}, {z}, {z}, {i5}"]),
+    (["vpcmpd"], ["{k}, {e}, {m256}, {i5}"]),
+    (["vpcmpeqb", "vptestmb", "vptestnmb"], ["{k}, {e}, {e}", "{k}, {e}, {m256}", "{k}{{k}}, {z}, {m512}"]),
+    (["vpxorq", "vpaddq", "vpandd"], ["{z}, {z}, {z}", "{z}, {z}, {m512}", "{e}, {e}, {m256}"]),
+    (["vpternlogd"], ["{e}, {e}, {m256}, {i7}", "{z}, {z}, {z}, {i7}"]),
+    (["vpminub"], ["{e}, {e}, {m256}"]),
+    (["vpbroadcastb"], ["{e}, {r32}", "{z}, {r32}"]),
+    (["vpaddd"], ["{z}, {z}, dword ptr {b}{1to16}"]),
+    (["kmovd"], ["{k}, {r32}", "{r32}, {k}", "{k}, {m32}", "{m32}, {k}"]),
+    (["kmovq"], ["{k}, {r64}", "{r64}, {k}", "{k}, {k}"]),
+    (["kortestd", "kortestq", "ktestd"], ["{k}, {k}"]),
+    (["kunpckdq", "korq", "kandnd"], ["{k}, {k}, {k}"]),
+    (["kshiftrq"], ["{k}, {k}, {i5}"]),
+    (["vpscatterdd"], ["[{p}+{z}*1]{{k}}, {z}"]),
+    (["vpcompressd"], ["{m512}{{k}}, {z}"]),
+    (["fld1", "fninit", "emms"], [""]),
     (["pushfq", "ud2", "hlt", "cli", "in al, dx", "clts", "mov rax, cr0", "wbinvd"], [""]),
 ]
 
@@ -98,7 +171,7 @@ class Instance:
 
     def __init__(self, mnemonic, form, rng):
         self.rng = rng
-        self.pointers, self.indexes, self.kinds = 0, 0, 0
+        self.pointers, self.indexes, self.kinds, self.vectors = 0, 0, 0, []
         # ah … bh cannot be named beside anything that needs a REX prefix.
         self.rexless = "8}" in form and "64" not in form and rng.random() < 0.3
         name = mnemonic.split()[-1]
@@ -108,22 +181,43 @@ class Instance:
             self.pointers |= 1 << 6 | 1 << 7
         if mnemonic.startswith("rep"):
             self.kinds |= COUNTS
+        if name.startswith("v") or "{y}" in form:
+            self.kinds |= AVX
+        if any(k in form for k in ("{z}", "{e}", "{k}", "{1to")):
+            self.kinds |= AVX512
         if name == "xlatb":
             self.pointers |= 1 << 3
         if name in ("leave", "enter") or "rbp-0x20" in form or form == "{s64}":
             self.kinds |= STACK
+        # Decorations of the assembler's own: {{k}} is a mask register in braces.
+        form = form.replace("{{k}}", "<{k}>").replace(">{z}", "><z>").replace("{1to16}", "<1to16>")
         while "{" in form:
             start, end = form.index("{"), form.index("}")
             form = form[:start] + self.operand(form[start + 1:end]) + form[end + 1:]
-        self.text = (mnemonic + " " + form).strip()
+        self.text = (mnemonic + " " + form).strip().replace("<", "{").replace(">", "}").replace("{k0}", "{k1}")
 
     def register(self, names):
         choices = [i for i in range(8 if self.rexless else 16) if i != RSP]
         return names[self.rng.choice(choices)]
 
     def operand(self, kind):
-        size = {"8": "byte", "16": "word", "32": "dword", "64": "qword", "128": "xmmword"}
+        size = {"8": "byte", "16": "word", "32": "dword", "64": "qword", "128": "xmmword", "256": "ymmword",
+                "512": "zmmword"}
         rng = self.rng
+        if kind in ("x", "y", "z", "e"):
+            # A gather's three vectors must differ.
+            free = [i for i in range(16) if i not in self.vectors]
+            self.vectors.append(rng.choice(free))
+            return {"x": "xmm%d", "y": "ymm%d", "z": "zmm%d", "e": "ymm%d"}[kind] % (
+                self.vectors[-1] + (16 if kind == "e" else 0))
+        if kind == "k":
+            return "k%d" % rng.randrange(8)
+        if kind == "p":
+            register = self.register(GPR64)
+            self.pointers |= 1 << GPR64.index(register)
+            return register
+        if kind == "b":
+            return self.address(False, 4)
         if kind == "r8":
             if self.rexless:
                 return rng.choice(list(HIGH8) + GPR8[:4])
@@ -142,16 +236,16 @@ class Instance:
             return "rsp, rbp"
         if kind[0] == "i":
             bits = int(kind[1:])
-            if bits in (5, 6):
+            if bits in (5, 6, 7):
                 return str(rng.randrange(1 << bits))
             value = rng.choice([0, 1, -1, 2 ** (bits - 1) - 1, -2 ** (bits - 1), rng.randrange(-2 ** (bits - 1), 2 ** (bits - 1))])
             return str(value)
         if kind == "a":
-            return self.address(True)
-        return "%s ptr %s" % (size[kind[1:]], self.address(False))
+            return self.address(True, 1)
+        return "%s ptr %s" % (size[kind[1:]], self.address(False, int(kind[1:]) // 8))
 
-    def address(self, anything):
-        """A memory operand; `anything`: only computed with, need not be mapped."""
+    def address(self, anything, size):
+        """A memory operand of so many bytes; `anything`: only computed with, need not be mapped."""
         rng = self.rng
         registers = [i for i in range(8 if self.rexless else 16) if i != RSP]
 
@@ -171,6 +265,10 @@ class Instance:
         d32 = rng.choice([rng.randrange(-0x800, 0x800), 0x7f0, -0x7f0])
         scale = rng.choice([1, 2, 4, 8])
         shape = rng.randrange(12)
+        if size >= 16 and rng.random() < 0.8:
+            # Vectors mostly aligned, if their base is.
+            d8, d32 = d8 & -size, d32 & -size
+            shape = rng.choice([0, 2, 4, 9])
         if shape <= 1:
             return "[%s]" % pointer()
         if shape <= 3:

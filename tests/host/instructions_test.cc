@@ -38,7 +38,7 @@ protected:
 		unsigned int shown = 0;
 
 		for (const Instance &instance : instances()) {
-			if (instance.kinds & kLow && GetParam() != kLowBase)
+			if (!runs_here(instance, guest))
 				continue;
 			for (const bool live : {true, false}) {
 				set_up(guest, instance, live);
@@ -128,6 +128,18 @@ TEST_P(Instructions, run_with_a_bad_stack_as_on_the_cpu)
 		state.regs.sp = random.chance(2) ? guest.stack() - 0x10000 + random.below(64) : random.below(1 << 20);
 		if (instance.kinds & kStack && random.chance(2))
 			state.regs.bp = random.interesting();
+		return true;
+	});
+}
+
+/* A program may unmask SIMD exceptions; in the kernel each needs a fault entry. */
+TEST_P(Instructions, raise_unmasked_simd_exceptions_as_on_the_cpu)
+{
+	run_all(cases(6), [](Guest &, const Instance &instance, State &state, Random &random) {
+		const uint32_t control = random.chance(2) ? 0 : uint32_t(random.below(64)) << 7;
+		if (!strstr(instance.text, "xmm") && !strstr(instance.text, "ymm"))
+			return false;
+		memcpy(state.vectors + 24, &control, sizeof(control));
 		return true;
 	});
 }

@@ -37,6 +37,7 @@ native_vectors:	.quad 0
 	.data
 vector_mask:	.long 0		/* XCR0 without x87 and what is no vector register */
 
+default_mxcsr:	.long 0x1f80
 	.text
 .macro SAVE_CALLEE_SAVED
 	push	%rbp
@@ -64,6 +65,8 @@ vector_mask:	.long 0		/* XCR0 without x87 and what is no vector register */
 	mov	vector_mask(%rip), %eax
 	xor	%edx, %edx
 	xsave64	(\area)
+	vzeroupper
+	ldmxcsr	default_mxcsr(%rip)
 .endm
 
 /* void native_run(const struct ub_regs *regs, void *vectors) */
@@ -98,7 +101,6 @@ native_run:
 native_return:
 	mov	native_vectors(%rip), %rcx
 	SAVE_VECTORS %rcx
-	vzeroupper
 	RESTORE_CALLEE_SAVED
 	ret
 	.size	native_run, . - native_run
@@ -115,7 +117,6 @@ image_run:
 	call	ub_enter
 	mov	%eax, %ecx
 	SAVE_VECTORS %rbx
-	vzeroupper
 	mov	%ecx, %eax
 	pop	%rbx
 	ret

@@ -28,7 +28,8 @@ bool leaves_flags_undefined(const Instance &instance)
 /* A program is worth little when its first statement leaves the image for good. */
 bool mostly_exits(const Instance &instance)
 {
-	for (const char *name : {"movsb", "movsw", "movsq", "stos", "lods", "scas", "cmps", "pushf", "enter", "xlat"})
+	for (const char *name : {"movsb", "movsw", "movsq", "stos", "lods", "scas", "cmps", "pushf", "enter", "xlat", "gather",
+				 "scatter", "ldmxcsr"})
 		if (strstr(instance.text, name))
 			return true;
 	return strcmp(instance.text, "movsd") == 0 || strcmp(instance.text, "rep movsd") == 0;
@@ -104,19 +105,19 @@ private:
 
 		for (uint64_t count = 1 + random_.below(5); count;) {
 			const Instance &instance = all[random_.below(all.size())];
-			if (instance.kinds & kStack || strstr(instance.text, "push") || strstr(instance.text, "pop") ||
+			if (instance.kinds & kStack || strstr(instance.text, "push") || strstr(instance.text, "pop ") ||
 			    strstr(instance.text, " rsp,") ||
 			    strstr(instance.text, "ud2") || strstr(instance.text, "hlt") || strstr(instance.text, "cr0") ||
 			    strstr(instance.text, "cli") || strstr(instance.text, "clts") || strstr(instance.text, "wbinvd") ||
 			    strstr(instance.text, "in al"))
 				continue;
-			if (instance.kinds & kLow && guest_.code() != kLowBase)
+			if (!runs_here(instance, guest_))
 				continue;
 			if ((instance.kinds & kDivides || mostly_exits(instance)) && !random_.chance(16))
 				continue;
 			for (unsigned int i = 0; i < 16; i++) {
 				if (instance.pointers >> i & 1)
-					code_.mov(Register(i), guest_.data() + 0x2000 + 8 * random_.below(0x600));
+					code_.mov(Register(i), guest_.data() + 0x2000 + 64 * random_.below(0xc0));
 				else if (instance.indexes >> i & 1)
 					code_.zero_extend_byte(Register(i));
 			}

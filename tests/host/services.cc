@@ -224,6 +224,8 @@ void ubk_defer(struct ubk_deferred *, void (*function)(void *), void *argument)
 	deferred_calls.push_back({function, argument});
 }
 
+static constexpr unsigned int kMxcsr = 0x1f80;
+
 void ubk_run_begin(int fpu)
 {
 	if (fpu && user_vectors)
@@ -233,7 +235,8 @@ void ubk_run_begin(int fpu)
 void ubk_run_end(int fpu)
 {
 	if (fpu && user_vectors)
-		__asm__ volatile("xsave64 %0\n\tvzeroupper" : "+m"(*user_vectors) : "a"(vector_mask), "d"(0) : "memory");
+		__asm__ volatile("xsave64 %0\n\tvzeroupper\n\tldmxcsr %1"
+				 : "+m"(*user_vectors) : "m"(kMxcsr), "a"(vector_mask), "d"(0) : "memory");
 }
 
 const unsigned long *ubk_work_flags(void)
