@@ -79,7 +79,7 @@ struct ubk_task {
 	struct callback_head kick;	/* queued once, at removal */
 	bool reconcile_queued;		/* ubk_stat_lock */
 	bool kicked;			/* written by the remover */
-	bool inside;			/* in ubk_hook_syscall; the task's own, read by the remover */
+	bool inside;			/* in ubk_hook_syscall; the task's own */
 	bool gone;			/* disabled while inside; the task's own */
 	struct llist_node exited;	/* on the way to its mm being put */
 	struct rcu_head rcu;

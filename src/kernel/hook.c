@@ -65,7 +65,7 @@ long ubk_hook_syscall(struct pt_regs *regs, unsigned int nr)
 	/* Freed only by this task, and not while it is inside. */
 	struct ubk_task *task = this_cpu_read(ubk_current);
 
-	WRITE_ONCE(task->inside, true);
+	task->inside = true;
 	task->thread.count[UB_COUNT_syscalls]++;
 	if (task->thread.gap_start_ip && task->thread.space)
 		ub_before_syscall(&task->thread);
@@ -74,11 +74,9 @@ long ubk_hook_syscall(struct pt_regs *regs, unsigned int nr)
 	if (likely(ubk_active() && !task->gone && task->thread.space))
 		ub_after_syscall(&task->thread, (struct ub_regs *)regs);
 
-	/* Seen by the remover; nothing between here and the return sleeps, unless it is gone. */
+	task->inside = false;
 	if (unlikely(task->gone))
 		ubk_task_left(task);
-	else
-		WRITE_ONCE(task->inside, false);
 	return regs->ax;
 }
 

@@ -4,7 +4,9 @@
  * the profiler's and the chain's settings, each with its range, and the off switch.
  * A value out of range or not a number is refused with -EINVAL and changes nothing.
  */
+#include <linux/kernel.h>
 #include <linux/moduleparam.h>
+#include <linux/string.h>
 
 #include "kernel/glue.h"
 
@@ -51,10 +53,13 @@ bool ubk_enabled = true;
 
 static int set_enabled(const char *text, const struct kernel_param *param)
 {
-	bool value;
+	/* Off and on, in turns. */
+	static const char *const names[] = { "0", "1", "N", "Y", "n", "y" };
+	int value = text ? __sysfs_match_string(names, ARRAY_SIZE(names), text) : -EINVAL;
 
-	if (!text || kstrtobool(text, &value))
+	if (value < 0)
 		return -EINVAL;
+	value &= 1;
 	WRITE_ONCE(ubk_enabled, value);
 	if (!value)
 		ubk_tasks_poke();
@@ -62,7 +67,6 @@ static int set_enabled(const char *text, const struct kernel_param *param)
 }
 
 static const struct kernel_param_ops enabled_ops = {
-	.flags = KERNEL_PARAM_OPS_FL_NOARG,
 	.set = set_enabled,
 	.get = param_get_bool,
 };

@@ -125,7 +125,6 @@ static void disable(struct ubk_task *task)
 
 void ubk_task_left(struct ubk_task *task)
 {
-	task->inside = false;
 	disable(task);
 }
 

@@ -182,10 +182,10 @@ static unsigned int chase(void)
 }
 
 /*
- * The hook is gone already. A task that was on its way into the handler then is
- * inside by now or has been and left: synchronize_rcu_tasks() waits for tasks until they
- * sleep of their own accord, run in user mode or are idle; and none of them sleeps
- * in our code but inside a system call, where `inside` tells of it.
+ * The hook is gone already. An enabled task disables itself, and so leaves the table, on
+ * its way to user mode: when it is out of the handler. What it still runs of our code then,
+ * and what others run of the trampoline, does not sleep, and synchronize_rcu_tasks() waits
+ * until each task has slept of its own accord, been in user mode or idle.
  */
 void ubk_tasks_exit(void)
 {
@@ -195,7 +195,6 @@ void ubk_tasks_exit(void)
 	WRITE_ONCE(ubk_removing, true);
 	spin_unlock(&ubk_stat_lock);
 
-	synchronize_rcu_tasks();
 	while (chase()) {
 		if (++rounds % 500 == 0)
 			ubk_tasks_name_one();
