@@ -67,7 +67,7 @@ private:
 	void finish_call(Block &block, const Insn &call);
 	void finish_targets(Block &block, const Insn &branch);
 	void want_successors(const Block &block, uint32_t cost);
-	uint32_t turn_cost(const Insn &branch, const Successor &to) const;
+	uint32_t turn(const Insn &branch, const Successor &to, uint32_t cost) const;
 	void resolve(Successor &to) const;
 
 	const Request &request_;
@@ -361,13 +361,17 @@ void Discovery::finish_targets(Block &block, const Insn &branch)
 	block.target_count = uint32_t(region_.targets.size()) - block.first_target;
 }
 
-uint32_t Discovery::turn_cost(const Insn &branch, const Successor &to) const
+/* The cost of the path to a branch's target. One seen taken is where execution goes: paths
+ * are counted from there anew. */
+uint32_t Discovery::turn(const Insn &branch, const Successor &to, uint32_t cost) const
 {
 	const int64_t distance = to.address - branch.address;
 
-	if (learned(branch.address, to.address) || (distance <= 0 && distance > -kFar))
+	if (learned(branch.address, to.address))
 		return 0;
-	return distance > kFar || distance < -kFar ? kTakenFar : kTakenForward;
+	if (distance <= 0 && distance > -kFar)
+		return cost;
+	return cost + (distance > kFar || distance < -kFar ? kTakenFar : kTakenForward);
 }
 
 void Discovery::want_successors(const Block &given, uint32_t cost)
@@ -381,17 +385,21 @@ void Discovery::want_successors(const Block &given, uint32_t cost)
 		break;
 	case End::kBranch: {
 		const Insn &branch = region_.of(block).back();
-		want(block.next, cost);
-		want(block.taken, cost + turn_cost(branch, block.taken));
+		want(block.next, learned(branch.address, block.next.address) ? 0 : cost);
+		want(block.taken, turn(branch, block.taken, cost));
 		break;
 	}
-	case End::kCall:
-		want(block.next, cost + (region_.contexts[block.next.context].eager ? kUnseenCall : 0));
+	case End::kCall: {
+		const Insn &call = region_.of(block).back();
+		want(block.next, learned(call.address, block.next.address) ? 0 : cost + kUnseenCall);
 		break;
-	case End::kTargets:
+	}
+	case End::kTargets: {
+		const Insn &branch = region_.of(block).back();
 		for (const Successor &target : region_.targets_of(block))
-			want(target, cost);
+			want(target, learned(branch.address, target.address) ? 0 : cost);
 		break;
+	}
 	case End::kUnread:
 	case End::kBudget:
 	case End::kUnseen:

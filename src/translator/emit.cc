@@ -133,16 +133,20 @@ void Emitter::block(uint32_t index)
 		poll(block);
 
 	const bool ends_in_branch = block.end >= End::kJump;
-	for (uint32_t i = 0; i < insns.size(); i++) {
+	for (uint32_t i = 0; i < insns.size();) {
 		Step &s = plan_.of(index, i);
+		size_t count = 1;
 		s.offset = as_.here();
 		if (ends_in_branch && i + 1 == insns.size()) {
 			keep_stack(insns[i].address, kStackWindow / 2, s.flags_dead_before);
 			control(block, insns[i], s);
+		} else if (pushes_plainly(insns[i])) {
+			count = push_run(insns.subspan(i));
 		} else {
 			step(insns[i], s);
 		}
 		s.bytes = as_.here() - s.offset;
+		i += uint32_t(count);
 	}
 	if (!ends_in_branch) {
 		keep_stack(block.next.address, kStackWindow / 2, !flags_live_out(region_, block));

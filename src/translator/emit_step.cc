@@ -12,6 +12,7 @@ namespace ub::translator {
 namespace {
 
 constexpr uint8_t kNotZero = 5;
+constexpr size_t kMaxPushRun = 16;
 
 } // namespace
 
@@ -154,27 +155,51 @@ void Emitter::move_stack(int32_t by)
 	stack_ = stack_.moved(by);
 }
 
+/* Pushes whose store needs nothing but the value: these run together. */
+bool Emitter::pushes_plainly(const Insn &insn)
+{
+	return insn.kind == Kind::kPush && !insn.mem.present &&
+	       (!insn.reg_count || (insn.regs[0].reg != kRsp && !is_slotted(insn.regs[0].reg)));
+}
+
+/*
+ * mov [r11 - 8], a; mov [r11 - 16], b; … lea r11, [r11 - 8 * n]
+ *
+ * A fault at any of them leaves before the first: rsp is as it was there, and native
+ * execution stores the same values again.
+ */
+size_t Emitter::push_run(std::span<const Insn> insns)
+{
+	int32_t at = 0;
+	size_t count = 0;
+
+	while (count < insns.size() && count < kMaxPushRun && pushes_plainly(insns[count])) {
+		const Insn &insn = insns[count++];
+		at -= 8;
+		may_fault(insns[0]);
+		if (insn.reg_count)
+			as_.store(kStackPointer, at, insn.regs[0].reg);
+		else
+			as_.store_imm(kStackPointer, at, int32_t(insn.target));
+		stack_ = stack_.anchor(at);
+	}
+	move_stack(at);
+	return count;
+}
+
 void Emitter::push(const Insn &insn, const Step &step)
 {
 	if (insn.mem.present) {
 		load_operand(insn, step);
-		may_fault(insn);
-		as_.store(kStackPointer, -8, kScratch);
-	} else if (!insn.reg_count) {
-		/* mov qword [r11 - 8], imm32 */
-		may_fault(insn);
-		as_.store_imm(kStackPointer, -8, int32_t(insn.target));
-	} else {
-		Gpr from = insn.regs[0].reg;
-		if (is_slotted(from)) {
-			forget_r9();
-			load_slot(kScratch, from);
-			from = kScratch;
-		}
-		/* mov [r11 - 8], from */
-		may_fault(insn);
-		as_.store(kStackPointer, -8, from == kRsp ? kStackPointer : from);
+	} else if (insn.regs[0].reg != kRsp) {
+		/* mov r9, [rsp + slot] */
+		forget_r9();
+		load_slot(kScratch, insn.regs[0].reg);
 	}
+	/* mov [r11 - 8], value */
+	const bool pushes_rsp = !insn.mem.present && insn.regs[0].reg == kRsp;
+	may_fault(insn);
+	as_.store(kStackPointer, -8, pushes_rsp ? kStackPointer : kScratch);
 	stack_ = stack_.anchor(-8);
 	move_stack(-8);
 }

@@ -79,6 +79,8 @@ private:
 	void lea(const Insn &insn);
 	void lea_constant(const Insn &insn);
 	void push(const Insn &insn, const Step &step);
+	static bool pushes_plainly(const Insn &insn);
+	size_t push_run(std::span<const Insn> insns);
 	void pop(const Insn &insn, const Step &step);
 	void leave(const Insn &insn, const Step &step);
 	void stack_shift(const Insn &insn, const Step &step);
