@@ -7,6 +7,8 @@
  */
 #include "translator/translate.h"
 
+#include <algorithm>
+
 #include "kernel/services.h"
 #include "translator/analyze.h"
 #include "translator/discover.h"
@@ -21,6 +23,10 @@ namespace {
 /* Of kArenaBytes; the rest is the verifier's. */
 constexpr size_t kAttemptBytes = size_t(7) << 20;
 
+/* Larger images would not fit what is left for the verifier: about 40 bytes a byte. */
+constexpr uint32_t kMaxBytes = 128 << 10;
+static_assert(kArenaBytes - kAttemptBytes >= 40 * size_t(kMaxBytes));
+
 /* Attempts stop shrinking here. */
 constexpr uint32_t kFewInstructions = 64;
 
@@ -32,7 +38,8 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 	Region region = TRY(discover(request, instructions, contract, arena));
 	TRY(analyze(region, arena));
 	Plan plan = TRY(sanitize(region, contract, arena));
-	const Emission emission = TRY(emit(region, plan, code.address, code.bytes, contract, arena));
+	const uint32_t room = std::min(code.bytes, kMaxBytes);
+	const Emission emission = TRY(emit(region, plan, code.address, room, contract, arena));
 
 	if (sink)
 		dump(region, plan, emission, *sink);

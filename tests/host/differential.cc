@@ -86,7 +86,9 @@ bool decode(uint64_t ip, ZydisDecodedInstruction &instruction, ZydisDecodedOpera
 	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, count, &instruction, operands));
 }
 
-bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
+/* Is any of these flags read before it is written, on a path of up to `budget` instructions
+ * from `ip`? Where a path is lost (returns, indirect branches) nothing is found. */
+bool read_from(uint64_t ip, unsigned long mask, unsigned int budget)
 {
 	for (; budget; budget--) {
 		ZydisDecodedInstruction instruction;
@@ -95,18 +97,17 @@ bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
 			return false;
 		/* It stores them in r11, and the kernel keeps them. */
 		if (instruction.meta.category == ZYDIS_CATEGORY_SYSCALL)
-			return false;
+			return true;
 		if (const ZydisAccessedFlags *flags = instruction.cpu_flags) {
 			if (flags->tested & mask)
-				return false;
+				return true;
 			if (always_writes_flags(instruction, operands))
 				mask &= ~static_cast<unsigned long>(flags->modified | flags->set_0 | flags->set_1 |
 								   flags->undefined);
 		}
 		if (!mask)
-			return true;
+			return false;
 		ip += instruction.length;
-		uint64_t target = 0;
 		switch (instruction.meta.category) {
 		case ZYDIS_CATEGORY_UNCOND_BR:
 		case ZYDIS_CATEGORY_CALL:
@@ -115,9 +116,8 @@ bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
 			ip += operands[0].imm.value.u;
 			break;
 		case ZYDIS_CATEGORY_COND_BR:
-			target = ip + operands[0].imm.value.u;
-			if (!dead_from(target, mask, budget / 2))
-				return false;
+			if (read_from(ip + operands[0].imm.value.u, mask, budget / 2))
+				return true;
 			break;
 		case ZYDIS_CATEGORY_RET:
 		case ZYDIS_CATEGORY_INTERRUPT:
@@ -131,9 +131,9 @@ bool dead_from(uint64_t ip, unsigned long mask, unsigned int budget)
 
 } // namespace
 
-bool flags_dead_at(uint64_t ip, unsigned long mask)
+bool flags_read_at(uint64_t ip, unsigned long mask)
 {
-	return dead_from(ip, mask, 64);
+	return read_from(ip, mask, 64);
 }
 
 unsigned long flags_undefined_by(uint64_t ip)
@@ -253,7 +253,7 @@ std::string Differential::difference(const Ended &native, const Ended &ours, boo
 		if (native.state.gpr(i) != ours.state.gpr(i))
 			return format("%s %#lx, ours %#lx", kRegisterNames[i], native.state.gpr(i), ours.state.gpr(i));
 	if (const unsigned long flags = (a.flags ^ b.flags) & kUserFlags & ~undefined_flags) {
-		if (!at_the_exit || !flags_dead_at(a.ip, flags))
+		if (!at_the_exit || flags_read_at(a.ip, flags))
 			return format("flags %#lx, ours %#lx", a.flags & kUserFlags, b.flags & kUserFlags);
 		tally.dead_flags++;
 	}

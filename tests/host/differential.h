@@ -94,9 +94,9 @@ private:
 	std::vector<uint8_t> native_memory_;
 };
 
-/* Do the flags in `mask` reach no reader from the code at `ip` on, as far as it can be
- * seen? A user gets them wrong without being able to tell. */
-bool flags_dead_at(uint64_t ip, unsigned long mask);
+/* Do the flags in `mask` reach a reader from the code at `ip` on, as far as it can be seen?
+ * If not, a program whose flags differ there can hardly tell. */
+bool flags_read_at(uint64_t ip, unsigned long mask);
 /* What the instruction at `ip` does to no flag in particular. */
 unsigned long flags_undefined_by(uint64_t ip);
 

@@ -116,7 +116,8 @@ private:
 /* A small generator with the same numbers everywhere. */
 class Random {
 public:
-	explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15 + 0x1234567) {}
+	/* Mixed twice: neighbouring seeds must not give one stream, shifted. */
+	explicit Random(uint64_t seed) : state_(seed) { state_ = next() ^ 0x1234567; state_ = next(); }
 	uint64_t next();
 	uint64_t below(uint64_t bound) { return next() % bound; }
 	bool chance(unsigned int one_in) { return below(one_in) == 0; }

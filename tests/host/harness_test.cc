@@ -139,16 +139,16 @@ TEST_F(Harness, sees_a_missing_fault_entry)
 TEST_F(Harness, flags_are_dead_until_read)
 {
 	set_code({0x48, 0x39, 0xc3});			/* cmp rbx, rax */
-	EXPECT_TRUE(flags_dead_at(guest_.code(), kArithmeticFlags));
-	EXPECT_FALSE(flags_dead_at(guest_.code(), 0x400)) << "DF lives on";
+	EXPECT_FALSE(flags_read_at(guest_.code(), kArithmeticFlags));
+	EXPECT_TRUE(flags_read_at(guest_.code(), 0x400)) << "DF lives on";
 	set_code({0x48, 0xff, 0xc0});			/* inc rax */
-	EXPECT_FALSE(flags_dead_at(guest_.code(), 1)) << "inc keeps CF";
-	EXPECT_TRUE(flags_dead_at(guest_.code(), 0x40));
+	EXPECT_TRUE(flags_read_at(guest_.code(), 1)) << "inc keeps CF";
+	EXPECT_FALSE(flags_read_at(guest_.code(), 0x40));
 	set_code({0x48, 0xd3, 0xe0});			/* shl rax, cl */
-	EXPECT_FALSE(flags_dead_at(guest_.code(), 0x40)) << "a count of 0 keeps flags";
+	EXPECT_TRUE(flags_read_at(guest_.code(), 0x40)) << "a count of 0 keeps flags";
 	set_code({0x74, 0x00, 0x48, 0x39, 0xc3});	/* jz; cmp rbx, rax */
-	EXPECT_FALSE(flags_dead_at(guest_.code(), 0x40));
-	EXPECT_TRUE(flags_dead_at(guest_.code(), 1));
+	EXPECT_TRUE(flags_read_at(guest_.code(), 0x40));
+	EXPECT_FALSE(flags_read_at(guest_.code(), 1));
 }
 
 /* A mask must not make wild pointers good. Each form of it has one class of them, which

@@ -268,7 +268,7 @@ class Instance:
         if size >= 16 and rng.random() < 0.8:
             # Vectors mostly aligned, if their base is.
             d8, d32 = d8 & -size, d32 & -size
-            shape = rng.choice([0, 2, 4, 9])
+            shape = rng.choice([0, 2, 4])
         if shape <= 1:
             return "[%s]" % pointer()
         if shape <= 3:

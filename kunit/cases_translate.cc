@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Cases of translate() as a whole: what becomes an exit and why, how learning extends an
+ * image, what budgets do, and the shape of guards. What images compute is compared
+ * with the CPU in tests/host.
+ */
+#include "translate_case.h"
+
+namespace {
+
+using ub::Fault;
+using ub::Observation;
+using ub::UserAddr;
+using ub::sfi::ExitReason;
+using ub::testing::exit_of;
+using ub::testing::exits_of;
+using ub::testing::holds;
+using ub::testing::kGuest;
+using ub::testing::Translator;
+
+UB_CASE(translate, ends_behind_the_syscall)
+{
+	Translator translate(test);
+	/* mov eax, 39; syscall */
+	const auto t = translate("\xb8\x27\x00\x00\x00\x0f\x05");
+
+	CHECK(t);
+	CHECK_EQ(t->guest_instructions, 2);
+	CHECK_EQ(t->verified.image().exits.size(), 1);
+	CHECK_EQ(exit_of(*t, ExitReason::kSyscall)->ip, kGuest + 7);
+	CHECK(!t->verified.uses_fpu());
+}
+
+UB_CASE(translate, gains_nothing_from_a_first_exit)
+{
+	Translator translate(test);
+
+	CHECK_EQ(translate("\x0f\xa2").fault(), Fault::kNothingGained);	/* cpuid */
+	CHECK_EQ(translate("\x9c").fault(), Fault::kNothingGained);	/* pushfq */
+	CHECK_EQ(translate("\xf4").fault(), Fault::kNothingGained);	/* hlt */
+}
+
+UB_CASE(translate, needs_readable_code)
+{
+	Translator translate(test);
+
+	translate.guest = UserAddr(0x7f0000001000);
+	CHECK_EQ(translate("\x06").fault(), Fault::kGuestMemory);	/* no instruction */
+	translate.guest = UserAddr(0x800000000000);
+	CHECK_EQ(translate("\x90\x0f\x05").fault(), Fault::kGuestMemory);
+}
+
+UB_CASE(translate, leaves_before_what_it_cannot_translate)
+{
+	Translator translate(test);
+	/* xor eax, eax; cpuid */
+	const auto t = translate("\x31\xc0\x0f\xa2");
+
+	CHECK(t);
+	CHECK_EQ(exit_of(*t, ExitReason::kInstruction)->ip, kGuest + 2);
+}
+
+UB_CASE(translate, names_its_sources)
+{
+	Translator translate(test);
+
+	/* nop; syscall across a page's end */
+	constexpr uint32_t kPage = 4096;
+	char *code = static_cast<char *>(test->scratch) + ub::translator::kArenaBytes;
+	code[kPage - 2] = '\x90';
+	code[kPage - 1] = '\x0f';
+	code[kPage] = '\x05';
+	translate.skipped = kPage - 2;
+	const auto t = translate({code, kPage + 1});
+	CHECK(t);
+	CHECK_EQ(t->sources.size(), 1);
+	CHECK_EQ(t->sources[0].start, UserAddr(0x7f0000001000));
+	CHECK_EQ(t->sources[0].end, UserAddr(0x7f0000003000));
+}
+
+UB_CASE(translate, masks_without_flags_where_they_live)
+{
+	Translator translate(test);
+
+	/* mov rax, [rdi]; add rax, 1; syscall: flags dead before the load */
+	const auto dead = translate("\x48\x8b\x07\x48\x83\xc0\x01\x0f\x05");
+	CHECK(dead);
+	/* mov r9, rdi; and r9, r10; mov rax, [r9] */
+	CHECK(holds(*dead, "\x49\x89\xf9\x4d\x21\xd1\x49\x8b\x01"));
+
+	/* mov rax, [rdi]; syscall: what comes after may look at flags */
+	const auto live = translate("\x48\x8b\x07\x0f\x05");
+	CHECK(live);
+	/* pdep r9, rdi, r10; mov rax, [r9] */
+	CHECK(holds(*live, "\xc4\x42\xc3\xf5\xca\x49\x8b\x01"));
+}
+
+UB_CASE(translate, reuses_a_mask)
+{
+	Translator translate(test);
+	/* mov rax, [rdi]; mov rcx, [rdi + 8]; test eax, eax; syscall */
+	const auto t = translate("\x48\x8b\x07\x48\x8b\x4f\x08\x85\xc0\x0f\x05");
+
+	CHECK(t);
+	CHECK(holds(*t, "\x49\x89\xf9\x4d\x21\xd1\x49\x8b\x01\x49\x8b\x49\x08"));
+
+	/* mov rdi, [rdi]; mov rcx, [rdi]; test eax, eax; syscall: the base has changed */
+	const auto chased = translate("\x48\x8b\x3f\x48\x8b\x0f\x85\xc0\x0f\x05");
+	CHECK(chased);
+	CHECK(holds(*chased, "\x49\x89\xf9\x4d\x21\xd1\x49\x8b\x39\x49\x89\xf9\x4d\x21\xd1\x49\x8b\x09"));
+}
+
+UB_CASE(translate, stack_accesses_have_no_mask)
+{
+	Translator translate(test);
+	/* push rbx; push rbp; mov rax, [rsp + 8]; syscall */
+	const auto t = translate("\x53\x55\x48\x8b\x44\x24\x08\x0f\x05");
+
+	CHECK(t);
+	/* mov [r11 - 8], rbx; mov [r11 - 16], rbp; lea r11, [r11 - 16]; mov rax, [r11 + 8] */
+	CHECK(holds(*t, "\x49\x89\x5b\xf8\x49\x89\x6b\xf0\x4d\x8d\x5b\xf0\x49\x8b\x43\x08"));
+	CHECK_EQ(t->verified.image().faults.size(), 3);
+	/* The pushes are one for faults: they leave before the first. */
+	CHECK_EQ(exits_of(*t, ExitReason::kFault), 2);
+}
+
+UB_CASE(translate, loops_poll)
+{
+	Translator translate(test);
+	/* 1: dec rdi; jnz 1b; syscall */
+	const auto t = translate("\x48\xff\xcf\x75\xfb\x0f\x05");
+
+	CHECK(t);
+	CHECK_EQ(exits_of(*t, ExitReason::kPoll), 1);
+	CHECK_EQ(exit_of(*t, ExitReason::kPoll)->ip, kGuest);
+
+	/* jz 1f; nop; 1: syscall: nothing leads back */
+	const auto straight = translate("\x74\x01\x90\x0f\x05");
+	CHECK(straight);
+	CHECK_EQ(exits_of(*straight, ExitReason::kPoll), 0);
+}
+
+UB_CASE(translate, returns_are_learned)
+{
+	Translator translate(test);
+	const Observation learned[] = {{kGuest, kGuest + 1}};
+
+	/* ret; syscall */
+	const auto first = translate("\xc3\x0f\x05");
+	CHECK(first);
+	CHECK_EQ(exit_of(*first, ExitReason::kTarget)->ip, kGuest);
+	CHECK(!exit_of(*first, ExitReason::kSyscall));
+
+	const auto second = translate("\xc3\x0f\x05", learned);
+	CHECK(second);
+	CHECK(exit_of(*second, ExitReason::kTarget));
+	CHECK_EQ(exit_of(*second, ExitReason::kSyscall)->ip, kGuest + 3);
+}
+
+UB_CASE(translate, calls_return_to_where_they_came_from)
+{
+	Translator translate(test);
+	/* call 1f; syscall; 1: ret. The call is followed, and so is its return. */
+	const auto t = translate("\xe8\x02\x00\x00\x00\x0f\x05\xc3");
+
+	CHECK(t);
+	CHECK_EQ(exit_of(*t, ExitReason::kSyscall)->ip, kGuest + 7);
+	CHECK(!exit_of(*t, ExitReason::kCold));
+}
+
+UB_CASE(translate, calls_not_seen_are_cold_without_an_eager_budget)
+{
+	Translator translate(test);
+	const Observation learned[] = {{kGuest, kGuest + 7}};
+
+	translate.budget.eager_instructions = 0;
+	const auto unseen = translate("\xe8\x02\x00\x00\x00\x0f\x05\xc3");
+	CHECK(unseen);
+	const ub::sfi::Exit *cold = exit_of(*unseen, ExitReason::kCold);
+	CHECK(cold);
+	CHECK_EQ(cold->ip, kGuest);
+	CHECK_EQ(cold->from, kGuest);
+	CHECK_EQ(cold->to, kGuest + 7);
+
+	const auto seen = translate("\xe8\x02\x00\x00\x00\x0f\x05\xc3", learned);
+	CHECK(seen);
+	CHECK(!exit_of(*seen, ExitReason::kCold));
+}
+
+UB_CASE(translate, many_targets_are_compared_in_groups)
+{
+	Translator translate(test);
+	Observation learned[8];
+
+	for (int i = 0; i < 8; i++)
+		learned[i] = {kGuest, kGuest + (2 + 2 * i)};
+	/* jmp rax; then eight times syscall */
+	const auto t = translate("\xff\xe0\x0f\x05\x0f\x05\x0f\x05\x0f\x05\x0f\x05\x0f\x05\x0f\x05\x0f\x05", learned);
+	CHECK(t);
+	CHECK_EQ(exits_of(*t, ExitReason::kSyscall), 8);
+	CHECK_EQ(exits_of(*t, ExitReason::kTarget), 1);
+
+	translate.budget.targets = 3;
+	const auto few = translate("\xff\xe0\x0f\x05\x0f\x05\x0f\x05\x0f\x05\x0f\x05\x0f\x05\x0f\x05\x0f\x05", learned);
+	CHECK(few);
+	CHECK_EQ(exits_of(*few, ExitReason::kSyscall), 3);
+}
+
+UB_CASE(translate, recursion_ends_in_learned_returns)
+{
+	Translator translate(test);
+	const Observation learned[] = {{kGuest, kGuest}};
+
+	/* call itself, for ever */
+	translate.budget.call_depth = 3;
+	const auto t = translate("\xe8\xfb\xff\xff\xff\x0f\x05", learned);
+	CHECK(t);
+	CHECK_EQ(t->guest_instructions, 4);
+	CHECK_EQ(exits_of(*t, ExitReason::kPoll), 1);
+}
+
+UB_CASE(translate, budgets_end_in_exits)
+{
+	Translator translate(test);
+
+	translate.budget.instructions = 3;
+	const auto t = translate("\x31\xc0\x31\xc0\x31\xc0\x31\xc0\x31\xc0\x0f\x05");
+	CHECK(t);
+	CHECK_EQ(t->guest_instructions, 3);
+	CHECK_EQ(exit_of(*t, ExitReason::kBudget)->ip, kGuest + 6);
+}
+
+UB_CASE(translate, too_little_room_is_too_big)
+{
+	Translator translate(test);
+
+	translate.code_bytes = 16;
+	CHECK_EQ(translate("\x48\x8b\x07\x48\x8b\x47\x08\x0f\x05").fault(), Fault::kTooBig);
+	translate.code_bytes = 256;
+	CHECK(translate("\x48\x8b\x07\x48\x8b\x47\x08\x0f\x05"));
+}
+
+UB_CASE(translate, respects_the_machine)
+{
+	Translator translate(test);
+
+	translate.contract.locked_accesses = false;
+	CHECK_EQ(translate("\xf0\x48\xff\x07\x0f\x05").fault(), Fault::kNothingGained);	/* lock inc [rdi] */
+	CHECK_EQ(translate("\x48\x87\x07\x0f\x05").fault(), Fault::kNothingGained);	/* xchg [rdi], rax */
+	translate.contract.avx512 = false;
+	CHECK_EQ(translate("\x62\xf1\xfe\x48\x6f\x07\x0f\x05").fault(), Fault::kNothingGained);	/* vmovdqu64 zmm0, [rdi] */
+	translate.contract.avx = false;
+	CHECK_EQ(translate("\xc5\xfe\x6f\x07\x0f\x05").fault(), Fault::kNothingGained);	/* vmovdqu ymm0, [rdi] */
+	const auto sse = translate("\xf3\x0f\x6f\x07\x0f\x05");	/* movdqu xmm0, [rdi] */
+	CHECK(sse);
+	CHECK(sse->verified.uses_fpu());
+}
+
+UB_CASE(translate, high_bytes_stay_without_a_rex)
+{
+	Translator translate(test);
+
+	/* mov ah, [rdi] cannot name r9; mov ah, bl can stay */
+	CHECK_EQ(translate("\x8a\x27\x0f\x05").fault(), Fault::kNothingGained);
+	const auto t = translate("\x88\xdc\x0f\x05");
+	CHECK(t);
+	CHECK(holds(*t, "\x88\xdc"));
+}
+
+struct Lines : ub::translator::DumpSink {
+	void line(const char *) override { count++; }
+	int count = 0;
+};
+
+UB_CASE(translate, dumps_a_line_an_instruction)
+{
+	Translator translate(test);
+	Lines lines;
+
+	CHECK(translate("\x31\xc0\x0f\x05", {}, &lines));
+	/* the block, two instructions, one exit */
+	CHECK_EQ(lines.count, 4);
+}
+
+} // namespace
