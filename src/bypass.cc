@@ -127,16 +127,21 @@ void want(ub_space &space, Site &site, uint64_t now_ns)
 	ubk_request_translation(space.mm);
 }
 
+/* A translation has left the cache. Under the space's lock. */
+void uncount(ub_space &space, const Translation &gone)
+{
+	space.stat.translations--;
+	space.stat.retired++;
+	space.stat.code_bytes -= gone.code_bytes;
+}
+
 /* Unpublishes a site's translation. Under the space's lock; the result is to be retired. */
 Translation *unpublish(ub_space &space, const Site &site)
 {
 	Translation *gone = space.cache.remove(site.start);
 
-	if (gone) {
-		space.stat.translations--;
-		space.stat.retired++;
-		space.stat.code_bytes -= gone->code_bytes;
-	}
+	if (gone)
+		uncount(space, *gone);
 	return gone;
 }
 
@@ -323,12 +328,9 @@ extern "C" unsigned int ub_space_invalidate(ub_space *space, unsigned long start
 		space->journal.record(UserAddr(start), UserAddr(end));
 		gone = space->cache.remove_from(UserAddr(start), UserAddr(end));
 		for (Translation *each = gone; each; each = each->retired_next) {
-			space->stat.translations--;
-			space->stat.retired++;
-			space->stat.code_bytes -= each->code_bytes;
+			uncount(*space, *each);
 			/* Mapped again, it may become hot again. */
-			each->site->stage = Stage::kWatched;
-			each->site->short_gaps = 0;
+			watch_again(*each->site);
 			each->site->learned_count = 0;
 		}
 	}

@@ -167,9 +167,8 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 		finish(loop, thread, chain);
 		count(loop, thread, chain);
 	}
-	if (loop.in_run) {
+	if (loop.in_run)
 		ubk_run_end(loop.fpu);
-	}
 	thread.fpu = uint8_t(loop.fpu);
 	if (chain.end == ChainEnd::kExit)
 		ubk_trace_exit(regs.ip, unsigned(chain.reason));
