@@ -29,8 +29,13 @@ public:
 	T *make(size_t count = 1)
 	{
 		T *first = raw<T>(count);
-		for (size_t i = 0; first && i < count; i++)
-			new (&first[i]) T{};
+		if constexpr (std::is_trivially_default_constructible_v<T>) {
+			if (first)
+				__builtin_memset(first, 0, count * sizeof(T));
+		} else {
+			for (size_t i = 0; first && i < count; i++)
+				new (&first[i]) T{};
+		}
 		return first;
 	}
 

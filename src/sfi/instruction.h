@@ -50,7 +50,7 @@ enum class Effect : uint8_t {
 struct Instruction {
 	uint32_t offset = 0;
 	uint32_t target = 0;		/* an offset in the image */
-	uint32_t label = 0;		/* verify.cc's: not 0 if a branch leads here */
+	uint32_t block = 0;		/* verify.cc's: 1 + the block that begins here, or 0 */
 	int32_t displacement = 0;	/* of a kMove, or of the access through `base` */
 	uint16_t reads = 0;		/* sets of Register */
 	uint16_t writes = 0;

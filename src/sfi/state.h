@@ -23,6 +23,8 @@
  */
 #pragma once
 
+#include <bit>
+
 #include "sfi/instruction.h"
 
 namespace ub::sfi {
@@ -44,11 +46,16 @@ struct Value {
 		kKernel,	/* a value of the kernel's: not to be read */
 	};
 
-	Kind kind = kUnknown;
-	bool anchored = false;	/* kUser: an access has narrowed the window since the mask */
-	int32_t low = 0, high = 0;
+	/* One word: states are copied and compared at every label. */
+	Kind kind : 8 = kUnknown;
+	bool anchored : 8 = false;	/* kUser: an access has narrowed the window since the mask */
+	int64_t low : 24 = 0;
+	int64_t high : 24 = 0;
 
-	bool operator==(const Value &) const = default;
+	bool operator==(const Value &other) const
+	{
+		return std::bit_cast<uint64_t>(*this) == std::bit_cast<uint64_t>(other);
+	}
 
 	static constexpr Value address() { return {kUser, false, 0, 0}; }
 
@@ -126,6 +133,8 @@ private:
 	}
 };
 
+static_assert(sizeof(Value) == sizeof(uint64_t) && kStackDrift < 1 << 23);
+
 struct State {
 	bool reached = false;
 	Value r[kRegisters];
@@ -153,6 +162,8 @@ struct State {
 		}
 		bool changed = false;
 		for (int i = 0; i < kRegisters; i++) {
+			if (r[i] == other.r[i])
+				continue;
 			Value joined = r[i].join(other.r[i]);
 			if (joined == r[i])
 				continue;
@@ -188,9 +199,8 @@ struct State {
 			result = r[instruction.from].moved(instruction.displacement);
 			break;
 		}
-		for (int i = 0; i < kRegisters; i++)
-			if (instruction.writes & (1u << i))
-				r[i] = {};
+		for (unsigned int left = instruction.writes; left; left &= left - 1)
+			r[std::countr_zero(left)] = {};
 		if (instruction.effect != Effect::kNone)
 			r[instruction.to] = result;
 		if (instruction.flow == Flow::kPoll)

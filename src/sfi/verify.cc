@@ -35,6 +35,8 @@
  */
 #include "sfi/verify.h"
 
+#include <bit>
+
 #include "sfi/instruction.h"
 #include "sfi/rules.h"
 #include "sfi/state.h"
@@ -48,6 +50,36 @@ constexpr uint32_t kNowhere = ~0u;
 /* Passes after which windows that still grow in loops are widened, and all is given up. */
 constexpr int kWidenAfter = 4;
 constexpr int kMaxPasses = 64;
+
+/* A straight run of instructions, up to the next block's or to a jump or an exit. */
+struct Block {
+	uint32_t first;			/* index of its first instruction */
+	bool changed = false;		/* less is known than when it was walked last */
+	State before = {};		/* what holds before its first instruction */
+};
+
+/* f3 0f 1e fa or fb: endbr64, endbr32 */
+bool is_landing_pad(const uint8_t *bytes)
+{
+	return bytes[0] == 0xf3 && bytes[1] == 0x0f && bytes[2] == 0x1e && (bytes[3] & 0xfe) == 0xfa;
+}
+
+bool in_landing_pad(uint8_t byte)
+{
+	return byte == 0xf3 || byte == 0x0f || byte == 0x1e || (byte & 0xfe) == 0xfa;
+}
+
+/* Where a walk brings the values it ends with. */
+enum class Spread : uint8_t {
+	kNowhere,
+	kOn,
+	kWidened,	/* on, and backward without what still grows */
+};
+
+bool ends_path(const Instruction &instruction)
+{
+	return instruction.flow == Flow::kJump || instruction.flow == Flow::kExit;
+}
 
 class Verifier {
 public:
@@ -74,9 +106,10 @@ private:
 	Result<> link();
 	Result<> check_polls();
 	Result<> check_faults();
-	Result<> find_values();
-	Result<> check_values();
-	bool spread(State &now, uint32_t index, bool widen);
+	Result<> check_values(const State &now, const Instruction &instruction);
+	void bring(const State &now, uint32_t index, bool widen);
+	Result<> walk(const Block &block, Spread spread);
+	Result<> check_flow();
 
 	const Image &image_;
 	const Contract &contract_;
@@ -85,8 +118,7 @@ private:
 	bool uses_fpu_ = false;
 	Table<Instruction> code_;
 	uint32_t *starts_ = nullptr;	/* by offset: 1 + index of the instruction, or 0 */
-	State *labels_ = nullptr;	/* by Instruction::label */
-	uint32_t label_count_ = 0;
+	Table<Block> blocks_;		/* in the order of addresses */
 };
 
 Result<> Verifier::check_bounds()
@@ -99,11 +131,14 @@ Result<> Verifier::check_bounds()
 		if (!exit.ip.in_user_half())
 			return refuse(0, "an exit to an address outside the user half");
 
-	/* A landing pad inside another instruction would be a target for indirect branches. */
+	/* A landing pad inside another instruction would be a target for indirect branches.
+	 * Every fourth byte is one of its four if it is there. */
 	const std::span<const uint8_t> bytes = image_.bytes;
-	for (uint32_t at = 1; at + 4 <= bytes.size(); at++)
-		if (bytes[at] == 0xf3 && bytes[at + 1] == 0x0f && bytes[at + 2] == 0x1e && (bytes[at + 3] & 0xfe) == 0xfa)
-			return refuse(at, "the bytes of an endbr after the start");
+	for (uint32_t at = 4; at < bytes.size(); at += 4)
+		if (in_landing_pad(bytes[at]))
+			for (uint32_t start = at - 3; start <= at && start + 4 <= bytes.size(); start++)
+				if (is_landing_pad(&bytes[start]))
+					return refuse(start, "the bytes of an endbr after the start");
 	return Nothing{};
 }
 
@@ -129,15 +164,18 @@ Result<> Verifier::decode()
 		uses_fpu_ |= instruction.vector;
 	}
 
-	const Flow last = code_.back().flow;
-	if (last != Flow::kJump && last != Flow::kExit)
+	if (!ends_path(code_.back()))
 		return refuse(code_.back().offset, "control runs past the end");
 	return Nothing{};
 }
 
-/* Branch targets exist; all but exit stubs get a label, to keep a state of their own. */
+/* Branch targets exist. What they lead to begins a block, and so does what no path falls
+ * into; exit stubs do not, as they look at no register. */
 Result<> Verifier::link()
 {
+	uint32_t count = 0;
+	bool falls_in = false;
+
 	for (const Instruction &instruction : code_) {
 		if (instruction.flow == Flow::kNext || instruction.flow == Flow::kExit)
 			continue;
@@ -146,12 +184,22 @@ Result<> Verifier::link()
 			return refuse(instruction.offset, "a branch to what is not the start of an instruction");
 		if (instruction.flow == Flow::kPoll && !is_stub(index))
 			return refuse(instruction.offset, "a poll that does not lead to an exit stub");
-		if (!code_[index].label && !is_stub(index))
-			code_[index].label = ++label_count_;
+		code_[index].block = !is_stub(index);
 	}
-	labels_ = arena_.make<State>(label_count_ + 1);
+	for (Instruction &instruction : code_) {
+		if (!falls_in && instruction.flow != Flow::kExit)
+			instruction.block = 1;
+		if (instruction.block)
+			instruction.block = ++count;
+		falls_in = !ends_path(instruction);
+	}
+
+	blocks_ = Table<Block>(arena_, count);
 	if (arena_.exhausted())
 		return Fault::kNoMemory;
+	for (uint32_t i = 0; i < code_.size(); i++)
+		if (code_[i].block)
+			blocks_.push_back({.first = i});
 	return Nothing{};
 }
 
@@ -166,7 +214,7 @@ Result<> Verifier::check_polls()
 		const Instruction &target = code_[index_of(branch.target)];
 		if (target.flow == Flow::kPoll || target.flow == Flow::kExit)
 			continue;
-		if (i == 0 || code_[i - 1].flow != Flow::kPoll || branch.label)
+		if (i == 0 || code_[i - 1].flow != Flow::kPoll || branch.block)
 			return refuse(branch.offset, "a backward branch without a poll");
 	}
 	return Nothing{};
@@ -195,70 +243,79 @@ Result<> Verifier::check_faults()
 	return Nothing{};
 }
 
-/*
- * One step of the walk in address order: `now` becomes the state before the
- * instruction, which takes in what branches brought, then the state after it, which is
- * brought to its target. Return: whether a label that was passed already changed. Every
- * cycle has a backward branch, so widening there alone ends all growth.
- */
-bool Verifier::spread(State &now, uint32_t index, bool widen)
+/* What an instruction asks of the registers. */
+Result<> Verifier::check_values(const State &now, const Instruction &instruction)
 {
-	const Instruction &instruction = code_[index];
-	bool again = false;
-
-	if (instruction.label) {
-		labels_[instruction.label].join(now, false);
-		now = labels_[instruction.label];
-	}
-	if (!now.reached)
-		return false;
-	now.step(instruction);
-	if (instruction.flow == Flow::kBranch || instruction.flow == Flow::kJump) {
-		const uint32_t label = code_[index_of(instruction.target)].label;
-		const bool backward = instruction.target <= instruction.offset;
-		again = label && labels_[label].join(now, widen && backward) && backward;
-	}
-	if (instruction.flow == Flow::kJump || instruction.flow == Flow::kExit)
-		now = State{};
-	return again;
+	for (unsigned int left = instruction.reads; left; left &= left - 1)
+		if (now.r[std::countr_zero(left)].kind == Value::kKernel)
+			return refuse(instruction.offset, "the kernel's value that entry or a poll left in r9 is read");
+	if (instruction.base != kNoRegister && !now.r[instruction.base].reaches_user_only(instruction.displacement))
+		return refuse(instruction.offset, "an access through a register that is not proven to hold a user address");
+	return Nothing{};
 }
 
-/* To a fixed point; afterwards labels_ holds on every path. */
-Result<> Verifier::find_values()
+/* Control may come to an instruction that begins a block, or to a stub, with these values. */
+void Verifier::bring(const State &now, uint32_t index, bool widen)
 {
+	if (!code_[index].block)
+		return;
+	Block &block = blocks_[code_[index].block - 1];
+	block.changed |= block.before.join(now, widen);
+}
+
+/*
+ * From a block's start to where control leaves it or the next one begins: every
+ * instruction may do what it does, and what it leaves behind is brought to where control
+ * goes on. Every cycle has a backward branch, so widening there alone ends all growth.
+ */
+Result<> Verifier::walk(const Block &block, Spread spread)
+{
+	State now = block.before;
+
+	for (uint32_t i = block.first;; i++) {
+		const Instruction &instruction = code_[i];
+
+		TRY(check_values(now, instruction));
+		now.step(instruction);
+		if (spread != Spread::kNowhere &&
+		    (instruction.flow == Flow::kBranch || instruction.flow == Flow::kJump))
+			bring(now, index_of(instruction.target),
+			      spread == Spread::kWidened && instruction.target <= instruction.offset);
+		if (ends_path(instruction))
+			return Nothing{};
+		if (code_[i + 1].block) {
+			if (spread != Spread::kNowhere)
+				bring(now, i + 1, false);
+			return Nothing{};
+		}
+	}
+}
+
+/*
+ * To a fixed point: a block is walked again when less became known before it, so its
+ * last walk is the one that holds on every path; what an earlier walk refuses, the last
+ * would refuse too. Nothing is known in blocks that no path leads to.
+ */
+Result<> Verifier::check_flow()
+{
+	blocks_[0].changed = blocks_[0].before.join(State::entry(), false);
 	bool again = true;
 
 	for (int pass = 0; again; pass++) {
 		if (pass == kMaxPasses)
 			return refuse(0, "the values in registers do not become stable");
-		State now = State::entry();
 		again = false;
-		for (uint32_t i = 0; i < code_.size(); i++)
-			again |= spread(now, i, pass >= kWidenAfter);
+		for (Block &block : blocks_) {
+			if (!block.changed)
+				continue;
+			block.changed = false;
+			again = true;
+			TRY(walk(block, pass < kWidenAfter ? Spread::kOn : Spread::kWidened));
+		}
 	}
-	return Nothing{};
-}
-
-Result<> Verifier::check_values()
-{
-	State now = State::entry();
-
-	for (const Instruction &instruction : code_) {
-		if (instruction.label)
-			now = labels_[instruction.label];
-		if (!now.reached)
-			now = State{.reached = true, .r = {}};
-
-		for (int r = 0; r < kRegisters; r++)
-			if ((instruction.reads & (1u << r)) && now.r[r].kind == Value::kKernel)
-				return refuse(instruction.offset, "the kernel's value that entry or a poll left in r9 is read");
-		if (instruction.base != kNoRegister && !now.r[instruction.base].reaches_user_only(instruction.displacement))
-			return refuse(instruction.offset, "an access through a register that is not proven to hold a user address");
-
-		now.step(instruction);
-		if (instruction.flow == Flow::kJump || instruction.flow == Flow::kExit)
-			now = State{};
-	}
+	for (const Block &block : blocks_)
+		if (!block.before.reached)
+			TRY(walk(block, Spread::kNowhere));
 	return Nothing{};
 }
 
@@ -269,8 +326,7 @@ Result<> Verifier::run()
 	TRY(link());
 	TRY(check_polls());
 	TRY(check_faults());
-	TRY(find_values());
-	TRY(check_values());
+	TRY(check_flow());
 	return Nothing{};
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * AddressMap: (user address, a small tag) → index, the one lookup structure of the
- * translator. Open addressing in the arena, at most three places in four taken, never shrinks.
+ * translator. Open addressing in the arena, at most half of the places taken. It begins
+ * small and moves to twice the places when it must: most regions are small, and
+ * clearing what a large one would need takes longer than translating a small one.
  */
 #pragma once
 
@@ -15,15 +17,8 @@ public:
 	static constexpr uint32_t kMissing = ~uint32_t(0);
 
 	AddressMap() = default;
-	AddressMap(Arena &arena, uint32_t entries)
-	{
-		uint32_t places = 16;
-		while (places < entries + entries / 3)
-			places *= 2;
-		places_ = arena.make<Place>(places);
-		mask_ = places_ ? places - 1 : 0;
-		left_ = places_ ? entries : 0;
-	}
+	/* Of at most `entries`. */
+	AddressMap(Arena &arena, uint32_t entries) : arena_(&arena), entries_(entries) { (void)move_to(kFirstPlaces); }
 
 	/* Tags are below 2^16; addresses lie in the user half, so both fit one key. */
 	uint32_t find(uint32_t tag, UserAddr address) const
@@ -36,21 +31,24 @@ public:
 	{
 		if (!places_)
 			return false;
-		Place &place = places_[place_of(key(tag, address))];
-		if (!place.value) {
-			if (!left_)
+		Place *place = &places_[place_of(key(tag, address))];
+		if (!place->value) {
+			if (used_ == entries_ || (used_ > mask_ / 2 && !move_to(2 * (mask_ + 1))))
 				return false;
-			left_--;
-			place.key = key(tag, address);
+			place = &places_[place_of(key(tag, address))];
+			used_++;
+			place->key = key(tag, address);
 		}
-		place.value = value + 1;
+		place->value = value + 1;
 		return true;
 	}
 
 private:
+	static constexpr uint32_t kFirstPlaces = 256;
+
 	struct Place {
-		uint64_t key = 0;
-		uint32_t value = 0;	/* 0: free, else the value + 1 */
+		uint64_t key;
+		uint32_t value;	/* 0: free, else the value + 1 */
 	};
 
 	static uint64_t key(uint32_t tag, UserAddr address) { return uint64_t(tag) << 48 ^ address.value; }
@@ -63,9 +61,27 @@ private:
 		return i;
 	}
 
+	bool move_to(uint32_t count)
+	{
+		const Place *old = places_;
+		const uint32_t old_count = places_ ? mask_ + 1 : 0;
+		Place *places = arena_->make<Place>(count);
+
+		if (!places)
+			return false;
+		places_ = places;
+		mask_ = count - 1;
+		for (uint32_t i = 0; i < old_count; i++)
+			if (old[i].value)
+				places_[place_of(old[i].key)] = old[i];
+		return true;
+	}
+
+	Arena *arena_ = nullptr;
 	Place *places_ = nullptr;
+	uint32_t entries_ = 0;
 	uint32_t mask_ = 0;
-	uint32_t left_ = 0;
+	uint32_t used_ = 0;
 };
 
 } // namespace ub::translator
