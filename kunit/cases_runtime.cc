@@ -24,7 +24,7 @@ Translation *make_many(Arena &arena, Cache &cache, uint64_t count)
 
 	for (uint64_t i = 0; i < count; i++) {
 		pages[i] = {UserAddr(i * kPage), UserAddr((i + 1) * kPage)};
-		all[i].start = UserAddr(i * kPage + 0x123);
+		all[i].key = i * kPage + 0x123;
 		all[i].sources = {&pages[i], 1};
 		cache.insert(all[i]);
 	}
@@ -39,9 +39,9 @@ UB_CASE(cache, finds_what_was_inserted)
 
 	CHECK_EQ(cache->size(), 2000);
 	for (uint64_t i = 0; i < 2000; i++) {
-		CHECK(cache->may_have(all[i].start));
-		CHECK_EQ(cache->find(all[i].start), &all[i]);
-		CHECK(!cache->find(all[i].start + 1));
+		CHECK(cache->may_have(all[i].start()));
+		CHECK_EQ(cache->find(all[i].start()), &all[i]);
+		CHECK(!cache->find(all[i].start() + 1));
 	}
 }
 
@@ -51,11 +51,11 @@ UB_CASE(cache, removes_one_by_its_start)
 	Cache *cache = arena.make<Cache>();
 	Translation *all = make_many(arena, *cache, 600);
 
-	CHECK_EQ(cache->remove(all[5].start), &all[5]);
-	CHECK(!cache->remove(all[5].start));
-	CHECK(!cache->find(all[5].start));
+	CHECK_EQ(cache->remove(all[5].start()), &all[5]);
+	CHECK(!cache->remove(all[5].start()));
+	CHECK(!cache->find(all[5].start()));
 	CHECK_EQ(cache->size(), 599);
-	CHECK_EQ(cache->find(all[517].start), &all[517]);
+	CHECK_EQ(cache->find(all[517].start()), &all[517]);
 }
 
 UB_CASE(cache, drops_all_made_from_a_range)
@@ -70,10 +70,10 @@ UB_CASE(cache, drops_all_made_from_a_range)
 	     gone = gone->retired_next)
 		dropped++;
 	CHECK_EQ(dropped, 11);
-	CHECK(cache->find(all[9].start));
-	CHECK(!cache->find(all[10].start));
-	CHECK(!cache->find(all[20].start));
-	CHECK(cache->find(all[21].start));
+	CHECK(cache->find(all[9].start()));
+	CHECK(!cache->find(all[10].start()));
+	CHECK(!cache->find(all[20].start()));
+	CHECK(cache->find(all[21].start()));
 	CHECK(!cache->remove_from(UserAddr(11 * kPage), UserAddr(20 * kPage)));
 }
 
@@ -84,15 +84,13 @@ UB_CASE(cache, a_reader_on_an_unlinked_one_walks_on)
 	Translation *two = arena.make<Translation>(2);
 
 	/* Two starts in one bucket: the later one is the chain's head. */
-	two[0].start = UserAddr(0x1000);
-	two[1].start = UserAddr(0x1000 ^ uint64_t(1) << 40);
+	two[0].key = 0x1000;
+	two[1].key = 0x1000 ^ uint64_t(1) << 40;
 	cache->insert(two[0]);
 	cache->insert(two[1]);
-	const Translation *reader = &two[1];
-	CHECK_EQ(cache->remove(two[1].start), &two[1]);
-	while (reader && reader->start != two[0].start)
-		reader = reader->next;
-	CHECK_EQ(reader, &two[0]);
+	const ub_translation *reader = &two[1];
+	CHECK_EQ(cache->remove(two[1].start()), &two[1]);
+	CHECK_EQ(reader->next, &two[0]);
 }
 
 UB_CASE(journal, says_what_changed_since)

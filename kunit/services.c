@@ -15,6 +15,7 @@
 
 #include "cases.h"
 #include "kernel/services.h"
+#include "runtime/run.h"
 
 static struct {
 	unsigned long start, count;
@@ -115,8 +116,9 @@ void ubk_defer(struct ubk_deferred *deferred, void (*function)(void *), void *ar
 
 /* Threads: none enters an image here. */
 
-void ubk_run_begin(int fpu)
+int ubk_run_begin(int fpu)
 {
+	return 0;
 }
 
 void ubk_run_end(int fpu)
@@ -140,9 +142,9 @@ int ubk_may_enter(struct ub_regs *regs)
 	return 0;
 }
 
-int ubk_next_syscall(struct ub_regs *regs, int fpu)
+unsigned long ubk_next_image(struct ub_run *run, unsigned int exit)
 {
-	return -1;
+	return 0;
 }
 
 void ubk_trace_site_hot(unsigned long ip, unsigned long gap_ns)

@@ -19,22 +19,18 @@ bool is_immediate(const ZydisDecodedOperand &operand)
 	return operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 }
 
-void set_effect(Instruction &out, Effect effect, uint8_t from = kNoRegister, int64_t displacement = 0)
+void set_effect(Instruction &out, Effect effect, uint8_t from = kNoRegister)
 {
-	if (displacement != int32_t(displacement))
-		return;
 	out.effect = effect;
 	out.from = from;
-	if (effect == Effect::kMove)
-		out.displacement = int32_t(displacement);
 }
 
 } // namespace
 
-void find_effect(const InstructionReader &reader, Instruction &out)
+void find_effect(const InstructionReader &reader, Form &form)
 {
 	const ZydisDecodedOperand *operand = reader.operands;
-	const uint64_t mask = ~(uint64_t(1) << reader.contract->mask_bit);
+	Instruction &out = form.instruction;
 
 	if (reader.decoded.operand_count_visible < 1 || operand[0].type != ZYDIS_OPERAND_TYPE_REGISTER)
 		return;
@@ -45,19 +41,14 @@ void find_effect(const InstructionReader &reader, Instruction &out)
 
 	switch (reader.decoded.mnemonic) {
 	case ZYDIS_MNEMONIC_MOV:
-		if (to32) {
+		if (to32)
 			set_effect(out, Effect::kAddress);
-		} else if (to64 && is_immediate(operand[1])) {
-			if (operand[1].imm.value.u == mask)
-				set_effect(out, Effect::kMask);
-			else if (UserAddr(operand[1].imm.value.u).in_user_half())
-				set_effect(out, Effect::kAddress);
-		} else if (to64 && is_register(operand[1], 64)) {
+		else if (to64 && is_immediate(operand[1]))
+			form.use = Immediate::kConstant;
+		else if (to64 && is_register(operand[1], 64))
 			set_effect(out, Effect::kMove, general(operand[1].reg.value));
-		} else if (to64 && operand[1].type == ZYDIS_OPERAND_TYPE_MEMORY && operand[1].mem.base == ZYDIS_REGISTER_RSP &&
-			   operand[1].mem.disp.value == UB_FRAME_MASK) {
-			set_effect(out, Effect::kMask);
-		}
+		else if (to64)
+			form.loads_slot = form.access == Access::kSlot;
 		return;
 	case ZYDIS_MNEMONIC_MOVZX:
 		if (to64 || to32)
@@ -67,23 +58,22 @@ void find_effect(const InstructionReader &reader, Instruction &out)
 		if (to32)
 			set_effect(out, Effect::kAddress);
 		else if (to64 && operand[1].mem.base != ZYDIS_REGISTER_NONE && operand[1].mem.index == ZYDIS_REGISTER_NONE)
-			set_effect(out, Effect::kMove, general(operand[1].mem.base), operand[1].mem.disp.value);
+			set_effect(out, Effect::kMove, general(operand[1].mem.base));
 		return;
 	case ZYDIS_MNEMONIC_ADD:
 		if (to64 && is_immediate(operand[1]))
-			set_effect(out, Effect::kMove, out.to, operand[1].imm.value.s);
+			form.use = Immediate::kAdded;
 		return;
 	case ZYDIS_MNEMONIC_SUB:
 		if (to64 && is_immediate(operand[1]))
-			set_effect(out, Effect::kMove, out.to, -operand[1].imm.value.s);
+			form.use = Immediate::kSubtracted;
 		return;
 	case ZYDIS_MNEMONIC_INC:
-		if (to64)
-			set_effect(out, Effect::kMove, out.to, 1);
-		return;
 	case ZYDIS_MNEMONIC_DEC:
-		if (to64)
-			set_effect(out, Effect::kMove, out.to, -1);
+		if (to64) {
+			form.use = Immediate::kAdded;
+			form.immediate.value = reader.decoded.mnemonic == ZYDIS_MNEMONIC_INC ? 1 : -1;
+		}
 		return;
 	case ZYDIS_MNEMONIC_AND:
 		if (to64 && is_register(operand[1], 64))
@@ -94,8 +84,8 @@ void find_effect(const InstructionReader &reader, Instruction &out)
 			set_effect(out, Effect::kMasked, general(operand[2].reg.value));
 		return;
 	case ZYDIS_MNEMONIC_BTR:
-		if (to64 && is_immediate(operand[1]) && operand[1].imm.value.u == reader.contract->mask_bit)
-			set_effect(out, Effect::kAddress);
+		if (to64 && is_immediate(operand[1]))
+			form.use = Immediate::kBit;
 		return;
 	default:
 		return;

@@ -86,48 +86,63 @@ const char *check_encoding(const InstructionReader &reader, Kind kind)
 }
 
 /* jmp, jcc and jrcxz with an immediate and no prefix: a 66 would cut the target off on AMD. */
-const char *check_branch(const ZydisDecodedInstruction &decoded, const ZydisDecodedOperand &operand, uint32_t offset,
-			 Instruction &out)
+const char *check_branch(const ZydisDecodedInstruction &decoded, const ZydisDecodedOperand &operand, Form &form)
 {
 	if (decoded.raw.prefix_count != 0)
 		return "a branch with a prefix";
 	if (operand.type != ZYDIS_OPERAND_TYPE_IMMEDIATE || !operand.imm.is_relative)
 		return "an indirect or far branch";
-	out.flow = decoded.mnemonic == ZYDIS_MNEMONIC_JMP ? Flow::kJump : Flow::kBranch;
-	/* Wraps, past the image's end, for a target below its start. */
-	out.target = offset + decoded.length + uint32_t(operand.imm.value.s);
+	form.instruction.flow = decoded.mnemonic == ZYDIS_MNEMONIC_JMP ? Flow::kJump : Flow::kBranch;
+	form.use = Immediate::kTarget;
 	return nullptr;
+}
+
+/* Of the memory operand, as it counts. */
+int64_t displacement_of(const InstructionReader &reader)
+{
+	for (uint8_t i = 0; i < reader.decoded.operand_count; i++)
+		if (reader.operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			return reader.operands[i].mem.disp.value;
+	return 0;
+}
+
+/* Where the displacement and the immediate lie, and which bytes the form hangs on. */
+void find_fields(const ZydisDecodedInstruction &decoded, const uint8_t *bytes, Form &form)
+{
+	const auto &disp = decoded.raw.disp;
+	const auto &imm = decoded.raw.imm[0];
+	const uint8_t disp_bytes = disp.size / 8, imm_bytes = imm.size / 8;
+	const uint8_t head_bytes = decoded.length - disp_bytes - imm_bytes;
+
+	if (disp_bytes)
+		form.displacement = {.at = disp.offset, .bytes = disp_bytes};
+	if (imm_bytes)
+		form.immediate = {.at = imm.offset, .bytes = imm_bytes, .is_signed = bool(imm.is_signed)};
+
+	/* Head, displacement, immediate, in this order. A VEX immediate may name a register, an
+	 * EVEX displacement is scaled. */
+	const bool plain = decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+			   (decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && !imm_bytes);
+	if (!plain || decoded.raw.imm[1].size || head_bytes > sizeof(form.head) ||
+	    (disp_bytes && disp.offset != head_bytes) || (imm_bytes && imm.offset != head_bytes + disp_bytes))
+		return;
+	for (uint8_t i = 0; i < head_bytes; i++) {
+		form.head |= uint64_t(bytes[i]) << 8 * i;
+		form.head_mask |= uint64_t(0xff) << 8 * i;
+	}
 }
 
 } // namespace
 
-bool start_reading(InstructionReader &reader, const Image &image, const Contract &contract)
-{
-	reader.image = &image;
-	reader.contract = &contract;
-	return ZYAN_SUCCESS(ZydisDecoderInit(&reader.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64));
-}
-
-const char *read_instruction(InstructionReader &reader, uint32_t offset, Instruction &out)
+const char *read_form(InstructionReader &reader, uint32_t offset, Form &form)
 {
 	const std::span<const uint8_t> bytes = reader.image->bytes;
 	ZydisDecodedInstruction &decoded = reader.decoded;
 	ZydisDecoderContext context;
-	uint32_t number;
 
-	out = Instruction{.offset = offset};
-	if (offset == 0) {
-		out.length = 4;
-		return starts_with_endbr64(bytes) ? nullptr : "no endbr64 at the start";
-	}
-	if (match_exit(reader, offset, out, number))
-		return number < reader.image->exits.size() ? nullptr : "an exit number without an exit";
-	if (match_poll(reader, offset, out))
-		return nullptr;
-
+	form = Form();
 	if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&reader.decoder, &context, &bytes[offset], bytes.size() - offset, &decoded)))
 		return "not an instruction";
-	out.length = decoded.length;
 
 	const Rule &allowed = rule(uint16_t(decoded.mnemonic));
 	if (const char *refused = why(allowed))
@@ -138,8 +153,10 @@ const char *read_instruction(InstructionReader &reader, uint32_t offset, Instruc
 		return refused;
 	if (const char *refused = check_prefixes(decoded, allowed.kind))
 		return refused;
+	form.instruction.length = decoded.length;
+	find_fields(decoded, &bytes[offset], form);
 	if (allowed.kind == Kind::kBranch)
-		if (const char *refused = check_branch(decoded, reader.operands[0], offset, out))
+		if (const char *refused = check_branch(decoded, reader.operands[0], form))
 			return refused;
 
 	/* 90, 0f 1f /0: the operand, if any, is never touched. Other hint space is no nop everywhere. */
@@ -149,12 +166,34 @@ const char *read_instruction(InstructionReader &reader, uint32_t offset, Instruc
 		return one_byte || long_nop ? nullptr : "a reserved nop";
 	}
 
-	out.may_fault = allowed.raises;
-	out.vector = allowed.kind == Kind::kVector;
-	if (const char *refused = check_operands(reader, allowed.kind, out))
+	form.instruction.may_fault = allowed.raises;
+	form.instruction.vector = allowed.kind == Kind::kVector;
+	if (const char *refused = check_operands(reader, allowed.kind, form))
 		return refused;
-	find_effect(reader, out);
+	/* Scaled, with EVEX. */
+	if (decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && form.displacement.bytes)
+		form.displacement = {.value = displacement_of(reader)};
+	find_effect(reader, form);
 	return nullptr;
+}
+
+const char *read_instruction(InstructionReader &reader, uint32_t offset, Instruction &out)
+{
+	const Form *form;
+	uint32_t number;
+
+	if (offset == 0) {
+		out = Instruction{.offset = offset};
+		out.length = 4;
+		return starts_with_endbr64(reader.image->bytes) ? nullptr : "no endbr64 at the start";
+	}
+	if (match_exit(reader, offset, out, number))
+		return number < reader.image->exits.size() ? nullptr : "an exit number without an exit";
+	if (match_poll(reader, offset, out))
+		return nullptr;
+	if (const char *refused = find_form(reader, offset, form))
+		return refused;
+	return take_values(reader, *form, offset, out);
 }
 
 } // namespace ub::sfi

@@ -15,6 +15,7 @@
 
 #include <Zydis/Decoder.h>
 
+#include "base/arena.h"
 #include "sfi/contract.h"
 
 namespace ub::sfi {
@@ -63,7 +64,11 @@ struct Instruction {
 	bool anchors = false;		/* that access is always made in full: no prefetch, no lane mask */
 	bool may_fault = false;		/* may raise an exception: needs a fault entry */
 	bool vector = false;
+
+	bool operator==(const Instruction &) const = default;
 };
+
+struct Form;
 
 /* What reading takes; lives in the verifier's arena. */
 struct InstructionReader {
@@ -72,10 +77,14 @@ struct InstructionReader {
 	ZydisDecoder decoder;
 	ZydisDecodedInstruction decoded;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	/* Forms seen in this image, and their places by a hash of the first bytes: forms.cc. */
+	Form *forms;
+	uint16_t *places;
+	uint16_t form_count;
 };
 
-/* Return: false if there is no decoder for this image. */
-bool start_reading(InstructionReader &reader, const Image &image, const Contract &contract);
+/* Null when there is no memory, or no decoder, for it. */
+InstructionReader *start_reading(const Image &image, const Contract &contract, Arena &arena);
 
 /* Reads the instruction at `offset` into `out`. Return: null, or why it is refused. */
 const char *read_instruction(InstructionReader &reader, uint32_t offset, Instruction &out);

@@ -4,11 +4,11 @@
  *
  * General registers but rsp; vector and mask registers; immediates; and at most one
  * memory operand, explicit, of which there are
- *	[rsp + d]	a frame slot the image may read or write, by an integer instruction
- *	fs:[d]		d within the holes around the user half; its base is checked at entry
- *	[d]		d in [64 KiB, 2 GiB)
- *	[reg + d]	left to the data flow
- * none indexed, rip-relative or of another segment. Nothing else names a register or
+ *	[rsp + d]	a frame slot, by an integer instruction
+ *	fs:[d]		the base is checked at entry
+ *	[d]
+ *	[reg + d]	reg is left to the data flow
+ * whose displacements are forms.cc's; none indexed, rip-relative or of another segment. Nothing else names a register or
  * memory, also not implicitly.
  */
 #include "sfi/decode.h"
@@ -68,33 +68,6 @@ const char *check_register(const InstructionReader &reader, const ZydisDecodedOp
 	}
 }
 
-/* [rsp + d]: the register files' slots and spills, the mask and the fs base. */
-const char *check_slot(const ZydisDecodedOperand &operand, Kind kind)
-{
-	const int64_t at = operand.mem.disp.value;
-	const bool write = operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
-
-	if (kind != Kind::kInteger)
-		return "a frame slot accessed by other than an integer instruction";
-	if (at < 0 || at >= UB_FRAME_SIZE || at % 8 + operand.size / 8 > 8)
-		return "a frame access outside one slot";
-
-	switch (at - at % 8) {
-	case UB_FRAME_R9:
-	case UB_FRAME_R10:
-	case UB_FRAME_R11:
-	case UB_FRAME_SPILL0:
-	case UB_FRAME_SPILL1:
-	case UB_FRAME_TARGET:
-		return nullptr;
-	case UB_FRAME_FSBASE:
-	case UB_FRAME_MASK:
-		return write ? "a write to a frame slot that is only read" : nullptr;
-	default:
-		return "a kernel pointer's frame slot outside of a poll";
-	}
-}
-
 /* Is the operand accessed whatever the values? Not said of shifts by cl, vector lanes, prefetches. */
 bool always_accesses(ZydisMnemonic mnemonic)
 {
@@ -116,10 +89,10 @@ bool always_accesses(ZydisMnemonic mnemonic)
 	}
 }
 
-const char *check_memory(const ZydisDecodedOperand &operand, const ZydisDecodedInstruction &decoded, Kind kind, Instruction &out)
+const char *check_memory(const ZydisDecodedOperand &operand, const ZydisDecodedInstruction &decoded, Kind kind, Form &form)
 {
 	const auto &memory = operand.mem;
-	const int64_t displacement = memory.disp.has_displacement ? memory.disp.value : 0;
+	Instruction &out = form.instruction;
 
 	if (operand.visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
 		return "an implicit memory operand";
@@ -148,37 +121,42 @@ const char *check_memory(const ZydisDecodedOperand &operand, const ZydisDecodedI
 	if (memory.segment == ZYDIS_REGISTER_FS) {
 		if (memory.base != ZYDIS_REGISTER_NONE)
 			return "an fs access with a base register";
-		if (displacement < -kHoleBelow + kWidestAccess || displacement > kHoleAbove - kWidestAccess)
-			return "an fs displacement outside the holes around the user half";
+		form.access = Access::kFs;
 		out.may_fault = true;
 		return nullptr;
 	}
 	if (memory.segment != ZYDIS_REGISTER_DS && memory.segment != ZYDIS_REGISTER_SS)
 		return "a segment other than fs";
 
-	if (memory.base == ZYDIS_REGISTER_RSP)
-		return check_slot(operand, kind);
+	if (memory.base == ZYDIS_REGISTER_RSP) {
+		if (kind != Kind::kInteger)
+			return "a frame slot accessed by other than an integer instruction";
+		form.access = Access::kSlot;
+		form.access_bytes = operand.size / 8;
+		form.writes_slot = operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+		return nullptr;
+	}
 
 	out.may_fault = true;
 	if (memory.base == ZYDIS_REGISTER_NONE) {
-		if (displacement < 0x10000 || displacement > kHoleAbove - kWidestAccess)
-			return "an absolute address outside [64 KiB, 2 GiB)";
+		form.access = Access::kAbsolute;
 		return nullptr;
 	}
-	if (ZydisRegisterGetClass(memory.base) != ZYDIS_REGCLASS_GPR64 || displacement != int32_t(displacement))
+	if (ZydisRegisterGetClass(memory.base) != ZYDIS_REGCLASS_GPR64)
 		return "a base register that is not 64 bits";
+	form.access = Access::kRegister;
 	out.base = general(memory.base);
 	out.reads |= bit(out.base);
-	out.displacement = int32_t(displacement);
 	out.anchors = always_accesses(decoded.mnemonic);
 	return nullptr;
 }
 
 } // namespace
 
-const char *check_operands(const InstructionReader &reader, Kind kind, Instruction &out)
+const char *check_operands(const InstructionReader &reader, Kind kind, Form &form)
 {
 	const ZydisDecodedInstruction &decoded = reader.decoded;
+	Instruction &out = form.instruction;
 	bool memory = false;
 
 	for (uint8_t i = 0; i < decoded.operand_count; i++) {
@@ -190,7 +168,7 @@ const char *check_operands(const InstructionReader &reader, Kind kind, Instructi
 			refused = check_register(reader, operand, kind, out);
 			break;
 		case ZYDIS_OPERAND_TYPE_MEMORY:
-			refused = memory ? "two memory operands" : check_memory(operand, decoded, kind, out);
+			refused = memory ? "two memory operands" : check_memory(operand, decoded, kind, form);
 			memory = true;
 			break;
 		case ZYDIS_OPERAND_TYPE_IMMEDIATE:

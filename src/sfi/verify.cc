@@ -144,12 +144,12 @@ Result<> Verifier::check_bounds()
 
 Result<> Verifier::decode()
 {
-	InstructionReader *reader = arena_.make<InstructionReader>();
+	InstructionReader *reader = start_reading(image_, contract_, arena_);
 	code_ = Table<Instruction>(arena_, size() / 2 + 2);
 	starts_ = arena_.make<uint32_t>(size());
 	if (arena_.exhausted())
 		return Fault::kNoMemory;
-	if (!start_reading(*reader, image_, contract_))
+	if (!reader)
 		return refuse(0, "there is no decoder");
 
 	for (uint32_t offset = 0; offset < size(); offset += code_.back().length) {
