@@ -3,6 +3,7 @@
  * Cases of the translator's parts: what the decoder says of an instruction, how one is
  * re-encoded, labels of the assembler, the address map.
  */
+#include "alike.h"
 #include "cases.h"
 
 #include "translator/address_map.h"
@@ -109,6 +110,25 @@ UB_CASE(insn, says_whether_old_values_matter)
 	CHECK(mov.regs[0].written && !mov.regs[0].needed);
 	const Insn mov16 = decoded(test, "\x66\x41\x89\xc1", &ok);	/* mov r9w, ax */
 	CHECK(mov16.regs[0].written && mov16.regs[0].needed);
+}
+
+/* What is kept of an instruction changes nothing for those that begin like it. */
+void check_kept(struct ub_case *test, const uint8_t *bytes)
+{
+	Arena arena = testing::scratch_arena(test);
+	Decoder keeps(arena), anew(arena);
+	Insn first, second, again;
+
+	(void)keeps.decode(kAt, bytes + testing::kFirst, kMaxInsnBytes, first);
+	const bool ok = keeps.decode(kAt + 20, bytes + testing::kSecond, kMaxInsnBytes, second);
+	CHECK_EQ(ok, anew.decode(kAt + 20, bytes + testing::kSecond, kMaxInsnBytes, again));
+	CHECK(!ok || (second.why == again.why && second.length == again.length));
+	CHECK(!ok || second.kind == Kind::kRefused || second == again);
+}
+
+UB_CASE(insn, what_is_kept_serves_again)
+{
+	CHECK_CALL(testing::for_each_pair(test, check_kept));
 }
 
 UB_CASE(rewrite, legacy_gets_a_rex)

@@ -29,18 +29,23 @@ public:
 	/* False when the map is full and the key is new. */
 	bool put(uint32_t tag, UserAddr address, uint32_t value)
 	{
-		if (!places_)
-			return false;
-		Place *place = &places_[place_of(key(tag, address))];
-		if (!place->value) {
-			if (used_ == entries_ || (used_ > mask_ / 2 && !move_to(2 * (mask_ + 1))))
-				return false;
-			place = &places_[place_of(key(tag, address))];
-			used_++;
-			place->key = key(tag, address);
-		}
-		place->value = value + 1;
-		return true;
+		Place *place = place_for(key(tag, address));
+
+		if (place)
+			place->value = value + 1;
+		return place;
+	}
+
+	/* What the key stands for, which is `value` if it is new. kMissing when it does not fit. */
+	uint32_t find_or_put(uint32_t tag, UserAddr address, uint32_t value)
+	{
+		Place *place = place_for(key(tag, address));
+
+		if (!place)
+			return kMissing;
+		if (!place->value)
+			place->value = value + 1;
+		return place->value - 1;
 	}
 
 private:
@@ -59,6 +64,26 @@ private:
 		while (places_[i].value && places_[i].key != key)
 			i = (i + 1) & mask_;
 		return i;
+	}
+
+	/* The key's place, or a new one; the caller sets its value. Null: none is left. */
+	Place *place_for(uint64_t key)
+	{
+		if (!places_)
+			return nullptr;
+		uint32_t i = place_of(key);
+		if (places_[i].value)
+			return &places_[i];
+		if (used_ == entries_)
+			return nullptr;
+		if (used_ > mask_ / 2) {
+			if (!move_to(2 * (mask_ + 1)))
+				return nullptr;
+			i = place_of(key);
+		}
+		used_++;
+		places_[i].key = key;
+		return &places_[i];
 	}
 
 	bool move_to(uint32_t count)

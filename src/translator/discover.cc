@@ -130,13 +130,13 @@ uint32_t Discovery::insn_at(UserAddr address)
 	if (known != AddressMap::kMissing)
 		return known;
 
-	uint8_t bytes[kMaxInsnBytes];
-	const size_t count = code_.read(address, bytes, sizeof(bytes));
-	Insn *insn = count ? region_.insns.push_back(Insn()) : nullptr;
+	uint8_t joined[kMaxInsnBytes];
+	const std::span<const uint8_t> bytes = code_.read(address, joined, sizeof(joined));
+	Insn *insn = !bytes.empty() ? region_.insns.push_back(Insn()) : nullptr;
 	if (!insn)
 		return AddressMap::kMissing;
 	const uint32_t index = uint32_t(region_.insns.size() - 1);
-	if (!decoder_.decode(address, bytes, count, *insn) || !insn_index_.put(0, address, index)) {
+	if (!decoder_.decode(address, bytes.data(), bytes.size(), *insn) || !insn_index_.put(0, address, index)) {
 		region_.insns.resize_down(index);
 		return AddressMap::kMissing;
 	}
@@ -251,12 +251,11 @@ void Discovery::decode(uint32_t index, uint32_t cost)
 	block.decoded = true;
 	for (;;) {
 		block.next = {at, block.context};
-		if (block.count && block_index_.find(block.context, at) != AddressMap::kMissing) {
-			block.end = End::kFallThrough;
-			break;
-		}
 		if (!may_grow(block.context)) {
-			block.end = region_.instructions < limit_ ? End::kUnseen : End::kBudget;
+			if (block.count && block_index_.find(block.context, at) != AddressMap::kMissing)
+				block.end = End::kFallThrough;
+			else
+				block.end = region_.instructions < limit_ ? End::kUnseen : End::kBudget;
 			break;
 		}
 		const uint32_t insn_index = insn_at(at);
@@ -268,8 +267,9 @@ void Discovery::decode(uint32_t index, uint32_t cost)
 			block.end = End::kFallThrough;
 			break;
 		}
-		if (!block_index_.put(block.context, at, index)) {
-			block.end = End::kBudget;
+		const uint32_t owner = block_index_.find_or_put(block.context, at, index);
+		if (owner != index) {
+			block.end = owner == AddressMap::kMissing ? End::kBudget : End::kFallThrough;
 			break;
 		}
 

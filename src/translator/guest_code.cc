@@ -40,7 +40,7 @@ const GuestCode::Page *GuestCode::page_at(UserAddr start)
 	return last_ = pages_.push_back(page);
 }
 
-size_t GuestCode::read(UserAddr address, uint8_t *bytes, size_t count)
+std::span<const uint8_t> GuestCode::read(UserAddr address, uint8_t *joined, size_t count)
 {
 	size_t done = 0;
 
@@ -51,10 +51,12 @@ size_t GuestCode::read(UserAddr address, uint8_t *bytes, size_t count)
 		if (!page || offset >= page->count)
 			break;
 		const size_t n = std::min<size_t>(count - done, page->count - offset);
-		std::copy_n(page->bytes + offset, n, bytes + done);
+		if (n == count)
+			return {page->bytes + offset, n};
+		std::copy_n(page->bytes + offset, n, joined + done);
 		done += n;
 	}
-	return done;
+	return {joined, done};
 }
 
 std::span<const Extent> GuestCode::sources(Arena &arena) const

@@ -22,8 +22,9 @@ public:
 	GuestCode(struct ubk_mm *mm, Arena &arena, uint32_t max_pages);
 
 	/* Up to `count` bytes from `address` on, across a page's end if the next one can be
-	 * read too. Returns how many; 0 when the code there cannot be read. */
-	size_t read(UserAddr address, uint8_t *bytes, size_t count);
+	 * read too: then they are put together in `joined`. None when the code there cannot
+	 * be read. */
+	std::span<const uint8_t> read(UserAddr address, uint8_t *joined, size_t count);
 
 	/* The pages read so far, merged, ascending. */
 	std::span<const Extent> sources(Arena &arena) const;

@@ -13,6 +13,7 @@
 #include <Zydis/Register.h>
 
 #include "sfi/rules.h"
+#include "translator/kept_insns.h"
 
 namespace ub::translator {
 
@@ -20,6 +21,10 @@ struct Decoder::State {
 	ZydisDecoder zydis;
 	ZydisDecodedInstruction insn;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	KeptInsns kept;
+	KeptInsn latest;
+
+	explicit State(Arena &arena) : kept(arena) {}
 };
 
 namespace {
@@ -53,8 +58,7 @@ GprName gpr_of(ZydisRegister r)
 	return {};
 }
 
-/* With a count of zero a shift or rotate writes no flags, and the count in cl is not known. */
-bool flags_on_condition(const ZydisDecodedInstruction &z)
+bool is_shift(const ZydisDecodedInstruction &z)
 {
 	switch (z.mnemonic) {
 	case ZYDIS_MNEMONIC_SHL:
@@ -65,16 +69,23 @@ bool flags_on_condition(const ZydisDecodedInstruction &z)
 	case ZYDIS_MNEMONIC_RCL:
 	case ZYDIS_MNEMONIC_RCR:
 	case ZYDIS_MNEMONIC_SHLD:
-	case ZYDIS_MNEMONIC_SHRD: {
-		/* D0 and D1 shift by one, whatever Zydis calls the operand. */
-		if (z.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (z.opcode == 0xd0 || z.opcode == 0xd1))
-			return false;
-		const uint8_t counted = z.operand_width == 64 ? 0x3f : 0x1f;
-		return !z.raw.imm[0].size || !(z.raw.imm[0].value.u & counted);
-	}
+	case ZYDIS_MNEMONIC_SHRD:
+		return true;
 	default:
 		return false;
 	}
+}
+
+/* With a count of zero a shift or rotate writes no flags, and the count in cl is not known. */
+bool flags_on_condition(const ZydisDecodedInstruction &z)
+{
+	if (!is_shift(z))
+		return false;
+	/* D0 and D1 shift by one, whatever Zydis calls the operand. */
+	if (z.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (z.opcode == 0xd0 || z.opcode == 0xd1))
+		return false;
+	const uint8_t counted = z.operand_width == 64 ? 0x3f : 0x1f;
+	return !z.raw.imm[0].size || !(z.raw.imm[0].value.u & counted);
 }
 
 /* Flags an instruction leaves "undefined" are often left alone (div, bsf, bt, rotates by
@@ -231,6 +242,14 @@ bool has_idle_prefix(const ZydisDecodedInstruction &z, const Insn &insn)
 		seen |= kind;
 	}
 	return false;
+}
+
+constexpr const char kHoldsLandingPad[] = "holds the bytes of a landing pad";
+
+void refuse(Insn &insn, const char *why)
+{
+	insn.why = why;
+	insn.kind = Kind::kRefused;
 }
 
 /* The bytes of a landing pad, as an immediate or a displacement. */
@@ -425,32 +444,109 @@ const char *take_all(const ZydisDecodedInstruction &z, const ZydisDecodedOperand
 	take_flags(z, insn);
 	insn.idle_prefix = has_idle_prefix(z, insn);
 	if (holds_endbr(insn))
-		return "holds the bytes of a landing pad";
+		return kHoldsLandingPad;
 	return check_shape(z, insn);
+}
+
+/* What of the instruction is in the bytes before its displacement and immediate. */
+void find_head(const ZydisDecodedInstruction &z, const uint8_t *bytes, KeptInsn &kept)
+{
+	const auto &disp = z.raw.disp;
+	const auto &imm = z.raw.imm[0];
+	size_t head_bytes = z.length - disp.size / 8u - imm.size / 8u;
+	const bool in_order = (!disp.size || disp.offset == head_bytes) &&
+			      (!imm.size || imm.offset == head_bytes + disp.size / 8u);
+
+	kept.immediate = {imm.offset, uint8_t(imm.size / 8), bool(imm.is_signed), bool(imm.is_relative)};
+	/* The flags of a shift depend on the count, an EVEX displacement on the operands. */
+	if (imm.size && is_shift(z))
+		head_bytes = z.length;
+	if (!in_order || z.raw.imm[1].size || head_bytes > sizeof(kept.head) ||
+	    (z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && disp.size))
+		return;
+	for (size_t i = 0; i < head_bytes; i++) {
+		kept.head |= uint64_t(bytes[i]) << 8 * i;
+		kept.head_mask |= uint64_t(0xff) << 8 * i;
+	}
+}
+
+uint64_t number(const uint8_t *bytes, uint8_t count, bool is_signed)
+{
+	uint64_t value = 0;
+	const unsigned int unused = 64 - 8 * count;
+
+	for (uint8_t i = 0; i < count; i++)
+		value |= uint64_t(bytes[i]) << 8 * i;
+	return is_signed ? uint64_t(int64_t(value << unused) >> unused) : value;
+}
+
+/* Makes a copy of a kept instruction the one at its address with its bytes. */
+void take_values(const ImmediateField &immediate, Insn &insn)
+{
+	MemOperand &m = insn.mem;
+
+	if (m.present) {
+		m.disp = insn.disp_bytes ? int64_t(number(insn.bytes + insn.disp_at, insn.disp_bytes, true)) : 0;
+		if (m.rip_relative) {
+			m.disp += int64_t(insn.next().value);
+			if (m.address32)
+				m.disp = int64_t(uint32_t(m.disp));
+		}
+	}
+	if (immediate.bytes) {
+		insn.target = number(insn.bytes + immediate.at, immediate.bytes, immediate.is_signed) +
+			      (immediate.relative ? insn.next().value : 0);
+		if (insn.kind == Kind::kReturn)
+			insn.pop_bytes = uint16_t(insn.target);
+	}
 }
 
 } // namespace
 
-Decoder::Decoder(Arena &arena) : state_(arena.make<State>())
+Decoder::Decoder(Arena &arena) : state_(arena.raw<State>(1))
 {
-	if (state_)
-		ZydisDecoderInit(&state_->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	if (!state_)
+		return;
+	new (state_) State(arena);
+	ZydisDecoderInit(&state_->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 }
 
 bool Decoder::decode(UserAddr address, const uint8_t *bytes, size_t count, Insn &insn)
 {
-	if (!state_ || !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&state_->zydis, bytes, count, &state_->insn, state_->operands)))
-		return false;
+	uint64_t head = 0;
 
+	if (!state_)
+		return false;
+	if (count >= sizeof(head)) {
+		__builtin_memcpy(&head, bytes, sizeof(head));
+		const KeptInsn *kept = state_->kept.find(head);
+		if (kept && kept->insn.length <= count) {
+			insn = kept->insn;
+			insn.address = address;
+			__builtin_memcpy(insn.bytes, bytes, insn.length);
+			take_values(kept->immediate, insn);
+			if (insn.kind != Kind::kNothing && insn.kind != Kind::kSyscall && holds_endbr(insn))
+				refuse(insn, kHoldsLandingPad);
+			return true;
+		}
+	}
+
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&state_->zydis, bytes, count, &state_->insn, state_->operands)))
+		return false;
 	insn = Insn();
 	insn.address = address;
 	insn.mnemonic = uint16_t(state_->insn.mnemonic);
 	insn.length = state_->insn.length;
-	for (uint8_t i = 0; i < insn.length; i++)
-		insn.bytes[i] = bytes[i];
-	insn.why = take_all(state_->insn, state_->operands, insn);
-	if (insn.why)
-		insn.kind = Kind::kRefused;
+	__builtin_memcpy(insn.bytes, bytes, insn.length);
+	if (const char *why = take_all(state_->insn, state_->operands, insn))
+		refuse(insn, why);
+	if (count >= sizeof(head) && insn.why != kHoldsLandingPad) {
+		KeptInsn &kept = state_->latest;
+		kept = {.head = 0, .head_mask = 0, .immediate = {}, .insn = insn};
+		find_head(state_->insn, bytes, kept);
+		if (kept.head_mask)
+			state_->kept.keep(head, kept);
+	}
 	return true;
 }
 

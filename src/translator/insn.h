@@ -40,6 +40,8 @@ struct RegOperand {
 	uint8_t bytes = 0;
 	bool needed = false;	/* its old value matters: read, or written in part or on a condition */
 	bool written = false;
+
+	bool operator==(const RegOperand &) const = default;
 };
 
 enum class Segment : uint8_t { kFlat, kFs, kGs };
@@ -57,6 +59,7 @@ struct MemOperand {
 	uint8_t bytes = 0;	/* of the access */
 	int64_t disp = 0;	/* of rip-relative operands: the address */
 
+	bool operator==(const MemOperand &) const = default;
 	/* Neither base nor index: the address is known. */
 	bool constant() const { return base == kNoGpr && index == kNoGpr; }
 };
@@ -116,6 +119,7 @@ struct Insn {
 	bool may_raise = false;		/* other than by its memory operand: #DE, #XM, #UD */
 	bool same_operands = false;	/* both registers are one: xor r, r */
 
+	bool operator==(const Insn &) const = default;
 	UserAddr next() const { return address + length; }
 	bool has_immediate() const { return tail_at < length; }
 };

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * KeptInsns: decoded instructions by their first bytes, a part of the decoder. Most
+ * instructions of a region differ from an earlier one in address, displacement and
+ * immediate only; these three the decoder puts into a copy.
+ */
+#pragma once
+
+#include "translator/insn.h"
+
+namespace ub::translator {
+
+/* An immediate in an instruction's bytes. */
+struct ImmediateField {
+	uint8_t at = 0;
+	uint8_t bytes = 0;
+	bool is_signed = false;
+	bool relative = false;		/* to the next instruction */
+};
+
+struct KeptInsn {
+	uint64_t head = 0;		/* the bytes that make an instruction this one, little-endian */
+	uint64_t head_mask = 0;
+	ImmediateField immediate;
+	Insn insn;
+};
+
+class KeptInsns {
+public:
+	explicit KeptInsns(Arena &arena) : kept_(arena, kMax), places_(arena.make<uint16_t>(kPlaces)) {}
+
+	/* `head` is the instruction's first eight bytes. Null: nothing like it was kept. */
+	const KeptInsn *find(uint64_t head) const
+	{
+		for (uint32_t i = first_place(head); places_ && places_[i]; i = (i + 1) % kPlaces) {
+			const KeptInsn &kept = kept_[places_[i] - 1u];
+			if ((head & kept.head_mask) == kept.head)
+				return &kept;
+		}
+		return nullptr;
+	}
+
+	void keep(uint64_t head, const KeptInsn &insn)
+	{
+		uint32_t i = first_place(head);
+
+		if (!places_ || !kept_.push_back(insn))
+			return;
+		while (places_[i])
+			i = (i + 1) % kPlaces;
+		places_[i] = uint16_t(kept_.size());
+	}
+
+private:
+	static constexpr uint32_t kMax = 768;
+	static constexpr uint32_t kPlaces = 1024;	/* a power of 2 */
+	static_assert(kMax < kPlaces);
+
+	/* By opcode and ModRM, or as many bytes: what else differs is told apart by the mask. */
+	static uint32_t first_place(uint64_t head)
+	{
+		uint64_t bytes = head;
+
+		if ((bytes & 0xff) == 0x66 || (bytes & 0xff) == 0xf3 || (bytes & 0xff) == 0xf2)
+			bytes >>= 8;
+		if ((bytes & 0xf0) == 0x40)
+			bytes >>= 8;
+		const bool escaped = (bytes & 0xff) == 0x0f;
+		if (escaped)
+			bytes >>= 8;
+		const uint8_t row = bytes & 0xf0, opcode = bytes & 0xff;
+		const bool alone = escaped ? row == 0x80
+					   : row == 0x50 || row == 0x70 || row == 0xb0 || (opcode & 0xfc) == 0xe8;
+		const uint64_t key = (bytes & (alone ? 0xff : 0xffff)) | uint64_t(escaped) << 16 | (head & 0xff) << 17;
+		return uint32_t(key * 0x9e3779b97f4a7c15 >> 54) % kPlaces;
+	}
+
+	Table<KeptInsn> kept_;
+	uint16_t *places_;
+};
+
+} // namespace ub::translator
