@@ -68,8 +68,6 @@ struct ub_thread {
 	unsigned long gap_start_ip;	/* site whose gap is being timed, or 0 */
 	unsigned long gap_start_ns;
 	unsigned char intensive;	/* coarse verdict of the last full window */
-	/* runtime */
-	unsigned char fpu;		/* the last translation run used vector registers */
 };
 
 /* Runtime-changeable settings (settings.inc); plain words, read without a lock, written by

@@ -146,7 +146,7 @@ long ubk_interrupted(unsigned int nr);
 /**
  * ubk_call_syscall - call the kernel's own x64_sys_call()
  * @regs: as the entry code leaves them; @nr: below NR_syscalls, after array_index_nospec()
- * The way to it for the hook and for ubk_next_syscall() alike. A call of a task that is
+ * The way to it for the hook and for ubk_next_image() alike. A call of a task that is
  * being removed from ub restarts instead of showing EINTR that no signal caused.
  * Context: the enabled task itself. Return: what goes to regs->ax.
  */

@@ -7,8 +7,6 @@
  * translation waits until every CPU that may be in it has left the run it was in:
  * a sequence and not a flag, as a chain is in its next run sooner than anybody looks.
  * A run takes no lock and never sleeps, so this wait may happen under any lock.
- *
- * These functions are on the path of every chained system call.
  */
 #include <linux/cpumask.h>
 #include <linux/percpu.h>
@@ -23,16 +21,6 @@
 #include "kernel/run.h"
 
 DEFINE_PER_CPU(unsigned long, ubk_run_sequence);
-
-void ubk_run_begin(int fpu)
-{
-	ubk_run_begin_inline(fpu);
-}
-
-void ubk_run_end(int fpu)
-{
-	ubk_run_end_inline(fpu);
-}
 
 /* A run in a loop leaves at its next poll: its thread finds work, which is none. */
 static void end_run(unsigned int cpu)
@@ -50,7 +38,7 @@ void ubk_run_wait(const struct cpumask *cpus)
 {
 	unsigned int cpu;
 
-	/* What was unpublished, before the sequences are read: pairs with ubk_run_begin(). */
+	/* What was unpublished, before the sequences are read: pairs with ubk_run_begin_inline(). */
 	smp_mb();
 	for_each_cpu(cpu, cpus) {
 		const unsigned long *sequence = per_cpu_ptr(&ubk_run_sequence, cpu);

@@ -30,9 +30,9 @@ static __always_inline void ubk_run_begin_inline(int fpu)
 {
 	preempt_disable();
 	user_faults_off();
-	this_cpu_inc(ubk_run_sequence);
-	/* The sequence is odd before the cache is read: pairs with ubk_run_wait(). */
-	smp_mb();
+	/* The sequence is odd before the cache is read: pairs with ubk_run_wait(). As
+	 * this_cpu_inc() and smp_mb(), for which the one locked instruction does. */
+	asm volatile("lock incq %%gs:%0" : "+m" (ubk_run_sequence) : : "memory", "cc");
 	if (fpu) {
 		fpregs_lock();
 		if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))

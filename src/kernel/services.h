@@ -71,8 +71,9 @@ void ubk_defer(struct ubk_deferred *deferred, void (*function)(void *), void *ar
  * (what ub_space_invalidate()'s caller waits for), user memory may be accessed (AC set
  * by enter.S), and with @fpu the CPU's vector registers are the thread's and stay so.
  * Translations found in between stay valid until _end.
+ * Return of _begin: 1, or 0 when work is pending for the thread and no run has begun.
  */
-void ubk_run_begin(int fpu);
+int ubk_run_begin(int fpu);
 void ubk_run_end(int fpu);
 
 /* The current thread's work flags word (thread_info.flags), for the frame; its user
@@ -87,19 +88,6 @@ unsigned long ubk_fs_base(void);
  * Context: as ub_after_syscall(). Return: 0 no.
  */
 int ubk_may_enter(struct ub_regs *regs);
-
-/**
- * ubk_next_syscall - from one run to the next: make the system call an image has reached
- * @regs: ax = number, ip behind the syscall instruction. Does what the entry code does:
- * orig_ax, ax = -ENOSYS, cx, r11, seccomp, the call itself. Sets ax.
- * @fpu: as given to ubk_run_begin()
- * Context: inside a run, which it ends.
- * Return: 1 the call was made (or denied with a result), the chain may go on, and the next
- * run has begun; 0 the call was made, the chain ends; -1 it was not made and must be made
- * natively: regs are as before but ip, which is at the syscall instruction, and orig_ax = -1.
- * In the last two cases no run has begun.
- */
-int ubk_next_syscall(struct ub_regs *regs, int fpu);
 
 /* Which syscall numbers may be chained, a bit each: the table of runtime/syscalls.inc. */
 #define UB_SYSCALLS_MAX 512

@@ -26,6 +26,7 @@
 #include "kernel/glue.h"
 #include "kernel/run.h"
 #include "kernel/symbols.h"
+#include "runtime/run.h"
 
 #define SAME_PLACE(ours, theirs)	\
 	static_assert(offsetof(struct ub_regs, ours) == offsetof(struct pt_regs, theirs))
@@ -129,74 +130,131 @@ int ubk_may_enter(struct ub_regs *user)
 	return regs->cs == __USER_CS && !(regs->flags & X86_EFLAGS_TF) && nothing_pending(regs);
 }
 
-/* Something is pending behind a call: begins the next run if it can be served. */
-static noinline int resume(struct pt_regs *regs, int fpu)
+int ubk_run_begin(int fpu)
 {
-	if (!nothing_new_pending(regs))
-		return 0;
 	ubk_run_begin_inline(fpu);
-	if (!(read_thread_flags() & STOPPING_FLAGS))
+	if (likely(!(read_thread_flags() & STOPPING_FLAGS)))
 		return 1;
 	ubk_run_end_inline(fpu);
 	return 0;
 }
 
-/* A filter is installed. Return: MAKE_IT, or `regs` are as behind the call and this is what
- * ubk_next_syscall() returns. */
-#define MAKE_IT	2
-static noinline int pass_seccomp(struct pt_regs *regs, unsigned long nr, int fpu)
+void ubk_run_end(int fpu)
 {
+	ubk_run_end_inline(fpu);
+}
+
+/* Behind a call, outside of a run: on to the next image if what is pending can be served. */
+static noinline notrace unsigned long resume(struct ub_run *run)
+{
+	if (nothing_new_pending((struct pt_regs *)run->regs) && ubk_run_begin(run->fpu))
+		return ub_run_find(run);
+	return ub_run_stop(run, true);
+}
+
+/* As resume(), from within a run. */
+static noinline notrace unsigned long end_and_resume(struct ub_run *run)
+{
+	ubk_run_end_inline(run->fpu);
+	return resume(run);
+}
+
+/* Behind a call that may have a restart code for a result. */
+static noinline notrace unsigned long resume_with(struct ub_run *run, long ax)
+{
+	run->regs->ax = ax == -EINTR ? ubk_interrupted(run->regs->orig_ax) : ax;
+	return resume(run);
+}
+
+/* The call is made from user mode. Outside of a run. */
+static noinline notrace unsigned long make_natively(struct ub_run *run)
+{
+	run->regs->ip -= SYSCALL_BYTES;
+	run->regs->orig_ax = -1;
+	return ub_run_stop(run, false);
+}
+
+/*
+ * A filter is installed, and has the registers in view. Return: whether the call is to
+ * be made; otherwise *next is what ubk_next_image() returns.
+ */
+static noinline notrace bool pass_seccomp(struct ub_run *run, unsigned long nr, unsigned long *next)
+{
+	struct pt_regs *regs = (struct pt_regs *)run->regs;
 	long permitted = ubk_evaluate_seccomp(regs, nr);
 
 	if (permitted == nr)
-		return MAKE_IT;
+		return true;
 	/* -1: a filter denied it, ax is the result. Another number can only be a tracer's doing:
 	 * made as natively, whatever it is, and the chain's last. */
-	if (permitted == -1)
-		return resume(regs, fpu);
+	if (permitted == -1) {
+		*next = resume(run);
+		return false;
+	}
 	if ((unsigned long)permitted < NR_syscalls)
 		regs->ax = ubk_call_syscall(regs, array_index_nospec((unsigned long)permitted, NR_syscalls));
-	return 0;
+	*next = ub_run_stop(run, true);
+	return false;
 }
 
-int ubk_next_syscall(struct ub_regs *user, int fpu)
+/*
+ * ubk_next_image() from the exit on. @plain, constant: there is no syscall_work, and the
+ * run does not own the vector registers.
+ */
+static __always_inline unsigned long make_call(struct ub_run *run, unsigned int exit_number, const bool plain)
 {
-	struct pt_regs *regs = (struct pt_regs *)user;
-	unsigned long work = READ_ONCE(current_thread_info()->syscall_work);
-	unsigned long nr = regs->ax;
+	const struct ub_exit *exit = ub_run_exit(run, exit_number);
+	struct pt_regs *regs = (struct pt_regs *)run->regs;
+	int fpu = plain ? 0 : run->fpu;
+	unsigned long work, nr, next, ip;
+	long ax;
 
+	if (unlikely(exit->reason))
+		return ub_run_leave(run, exit_number);
+	ip = exit->ip;
+	regs->ip = ip;
 	ubk_run_end_inline(fpu);
 
 	/* Natively the upper half of rax is ignored; what has one is left to that path. So are
 	 * x32 numbers, which are above the bound. */
+	nr = regs->ax;
+	work = plain ? 0 : READ_ONCE(current_thread_info()->syscall_work);
 	if (unlikely(nr >= NR_syscalls || work & STOPPING_WORK))
-		goto natively;
+		return make_natively(run);
 	nr = array_index_nospec(nr, NR_syscalls);
 	if (unlikely(!test_bit(nr, ub_chaining_syscalls)))
-		goto natively;
+		return make_natively(run);
 
 	regs->orig_ax = nr;
 	regs->ax = -ENOSYS;
-	regs->cx = regs->ip;
+	regs->cx = ip;
 	regs->r11 = regs->flags;
-	if (unlikely(work & SYSCALL_WORK_SECCOMP)) {
-		int status = pass_seccomp(regs, nr, fpu);
-
-		if (status != MAKE_IT)
-			return status;
-	}
-	regs->ax = ubk_call_syscall(regs, nr);
+	if (work && !pass_seccomp(run, nr, &next))
+		return next;
+	ax = static_call(ubk_original)(regs, nr);
+	/* Few results lie here: restart codes, EINTR, and other errors. */
+	if (unlikely((unsigned long)ax + ERESTART_RESTARTBLOCK <= ERESTART_RESTARTBLOCK - EINTR))
+		return resume_with(run, ax);
+	regs->ax = ax;
 
 	/* The run begins before the flags are read: a thread that is preempted in between
 	 * could go on on another CPU with the old one's number in its rseq area. */
 	ubk_run_begin_inline(fpu);
-	if (likely(!(read_thread_flags() & STOPPING_FLAGS) && !is_restart_code(regs->ax)))
-		return 1;
-	ubk_run_end_inline(fpu);
-	return resume(regs, fpu);
+	if (unlikely(read_thread_flags() & STOPPING_FLAGS))
+		return end_and_resume(run);
+	return ub_run_next(run, (struct ub_regs *)regs, fpu ? UB_KEY_FPU : 0);
+}
 
-natively:
-	regs->ip -= SYSCALL_BYTES;
-	regs->orig_ax = -1;
-	return -1;
+static noinline notrace unsigned long make_special_call(struct ub_run *run, unsigned int exit)
+{
+	return make_call(run, exit, false);
+}
+
+notrace unsigned long ubk_next_image(struct ub_run *run, unsigned int exit)
+{
+	if (unlikely(--run->left < 0))
+		return ub_run_refill(run, exit);
+	if (unlikely(READ_ONCE(current_thread_info()->syscall_work) | run->fpu))
+		return make_special_call(run, exit);
+	return make_call(run, exit, true);
 }

@@ -5,9 +5,22 @@
 
 namespace ub::runtime {
 
-Translation *Cache::unlink(Translation **link)
+namespace {
+
+Translation *whole(ub_translation *beginning)
 {
-	Translation *gone = *link;
+	return static_cast<Translation *>(beginning);
+}
+
+} // namespace
+
+extern "C" {
+ub_translation ub_no_translation = {nullptr, ~0ul, 0, nullptr};
+}
+
+Translation *Cache::unlink(ub_translation **link)
+{
+	Translation *gone = whole(*link);
 
 	/* gone->next stays: a reader standing on it walks on. */
 	__atomic_store_n(link, gone->next, __ATOMIC_RELEASE);
@@ -18,7 +31,7 @@ Translation *Cache::unlink(Translation **link)
 
 void Cache::insert(Translation &translation)
 {
-	Translation **head = &buckets_[bucket(translation.start)];
+	ub_translation **head = &buckets_[ub_bucket(translation.start().value)];
 
 	translation.next = *head;
 	__atomic_store_n(head, &translation, __ATOMIC_RELEASE);
@@ -27,8 +40,9 @@ void Cache::insert(Translation &translation)
 
 Translation *Cache::remove(UserAddr start)
 {
-	for (Translation **link = &buckets_[bucket(start)]; *link; link = &(*link)->next)
-		if ((*link)->start == start)
+	for (ub_translation **link = &buckets_[ub_bucket(start.value)]; *link != &ub_no_translation;
+	     link = &(*link)->next)
+		if (whole(*link)->start() == start)
 			return unlink(link);
 	return nullptr;
 }
@@ -39,11 +53,11 @@ Translation *Cache::remove_from(UserAddr begin, UserAddr end)
 
 	if (!size_)
 		return nullptr;
-	for (Translation *&head : buckets_) {
-		Translation **link = &head;
+	for (ub_translation *&head : buckets_) {
+		ub_translation **link = &head;
 
-		while (*link) {
-			if (!(*link)->made_from(begin, end)) {
+		while (*link != &ub_no_translation) {
+			if (!whole(*link)->made_from(begin, end)) {
 				link = &(*link)->next;
 				continue;
 			}

@@ -15,6 +15,7 @@
 #include "base/address.h"
 #include "base/extent.h"
 #include "kernel/services.h"
+#include "runtime/run.h"
 #include "sfi/contract.h"
 
 struct ub_space;
@@ -26,18 +27,21 @@ struct Site;
 namespace ub::runtime {
 
 /* Verified, published, immutable. One allocation: the lists follow the object. */
-struct Translation {
-	Translation *next = nullptr;	/* hash chain */
-	UserAddr start;
-	KernelAddr code;
+struct Translation : ub_translation {
 	uint32_t code_bytes = 0;
-	bool uses_fpu = false;
-	const sfi::Exit *exits = nullptr;
 	std::span<const Extent> sources;	/* the guest bytes it was made from */
 	profiler::Site *site = nullptr;	/* lives as long as the space */
 	Translation *retired_next = nullptr; /* list of just unlinked ones */
 	ubk_deferred deferred;
 
+	Translation() : Translation(UserAddr(), KernelAddr(), false, nullptr) {}
+	Translation(UserAddr start, KernelAddr at, bool fpu, const ub_exit *exit_list)
+	    : ub_translation{nullptr, start.value | (fpu ? UB_KEY_FPU : 0), at.value, exit_list}
+	{
+	}
+
+	UserAddr start() const { return UserAddr(key & ~UB_KEY_FPU); }
+	bool uses_fpu() const { return key & UB_KEY_FPU; }
 	bool made_from(UserAddr begin, UserAddr end) const
 	{
 		for (const Extent &source : sources)
@@ -49,18 +53,29 @@ struct Translation {
 
 class Cache {
 public:
+	constexpr Cache()
+	{
+		for (ub_translation *&head : buckets_)
+			head = &ub_no_translation;
+	}
+
 	/* Whether find() may find something; never dereferences, so it needs no bracket. */
-	bool may_have(UserAddr start) const { return __atomic_load_n(&buckets_[bucket(start)], __ATOMIC_RELAXED); }
+	bool may_have(UserAddr start) const
+	{
+		return __atomic_load_n(&buckets_[ub_bucket(start.value)], __ATOMIC_RELAXED) != &ub_no_translation;
+	}
 
 	/* Inside a run bracket, or under the space's lock. */
 	const Translation *find(UserAddr start) const
 	{
-		const Translation *at = __atomic_load_n(&buckets_[bucket(start)], __ATOMIC_ACQUIRE);
+		const ub_translation *at = __atomic_load_n(&buckets_[ub_bucket(start.value)], __ATOMIC_ACQUIRE);
 
-		while (at && at->start != start)
+		while (at && (at->key & ~UB_KEY_FPU) != start.value)
 			at = __atomic_load_n(&at->next, __ATOMIC_ACQUIRE);
-		return at;
+		return static_cast<const Translation *>(at);
 	}
+	/* For a run's lookups: UB_BUCKETS heads. */
+	ub_translation *const *buckets() const { return buckets_; }
 
 	/* Under the space's lock. insert() wants no translation of the same start to be there.
 	 * remove() unlinks the one of a start (or returns null), remove_from() all made from
@@ -71,12 +86,9 @@ public:
 	uint32_t size() const { return size_; }
 
 private:
-	static constexpr uint32_t kBuckets = 512;
-	static uint32_t bucket(UserAddr start) { return uint32_t(start.value ^ start.value >> 9) % kBuckets; }
+	Translation *unlink(ub_translation **link);
 
-	Translation *unlink(Translation **link);
-
-	Translation *buckets_[kBuckets] = {};
+	ub_translation *buckets_[UB_BUCKETS];
 	uint32_t size_ = 0;
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The loop. ub_enter() runs an image and calls ub_next_image(), which makes the syscall
- * that the image has reached and finds the next image; run_chain() is what is around that.
- * Every chained syscall passes ub_next_image(): each instruction of it counts.
+ * The loop. ub_enter() runs an image and calls ubk_next_image(), which makes the syscall
+ * that the image has reached and finds the next image; run_chain() is what is around that,
+ * and the ub_run_*() functions are what is less usual inside of it.
  */
 
 #include <cstddef>
@@ -30,102 +30,114 @@ constexpr unsigned kSyscallBytes = 2;
 constexpr uint64_t kUserFlags = 0xcd5;
 constexpr uint64_t kFixedFlags = 0x202;
 
-/* What ub_next_image() knows beside the ub_run it is called with. */
-struct Loop : ub_run {
-	const Cache *cache;
-	ub_regs *regs;
-	const Translation *translation;	/* being run; valid while in_run */
-	uint64_t deadline_ns;		/* 0: the clock was not looked at yet */
-	int granted;			/* what `left` was set to, in all */
-	int next;			/* what ubk_next_syscall() said last */
-	int fpu;			/* the run owns the vector registers */
-	bool in_run;			/* the bracket is open */
-	bool exit_pending;		/* the last image's exit is yet to be acted upon */
+/* Where ub_enter() ended. */
+enum class Stopped : uint8_t {
+	kInside,	/* at the last image's exit, which is yet to be acted upon; inside the run */
+	kBehindCall,	/* the call was made and the chain ends behind it; outside of the run */
+	kBeforeCall,	/* the call is to be made natively; outside of the run */
+	kNoImage,	/* the call was made, and there is no image to go on with; inside the run */
+	kNoRun,		/* as kNoImage, but work has come up and no run has begun */
 };
 
-/* The translation to run at regs->ip, with the bracket as it needs it. Null if there is none. */
-[[gnu::noinline]] const Translation *find(Loop &loop)
+/* What the ub_run_*() functions know beside the ub_run. */
+struct Loop : ub_run {
+	const Cache *cache;
+	uint64_t deadline_ns;		/* 0: the clock was not looked at yet */
+	uint32_t granted;		/* images that may follow the first, in all so far */
+	Stopped stopped;
+};
+
+/* Images that may follow before the clock is looked at. */
+uint32_t grant(Loop &loop)
+{
+	uint32_t images = loop.remaining < kClockEvery ? loop.remaining : kClockEvery;
+
+	loop.remaining -= images;
+	loop.granted += images;
+	return images;
+}
+
+/* The translation to run at regs->ip, with the run as it needs it. Null: loop.stopped is set. */
+const Translation *find(Loop &loop)
 {
 	const UserAddr start(loop.regs->ip);
-	const Translation *translation = loop.cache->find(start);
+	const Translation *translation = nullptr;
 
-	if (translation && translation->uses_fpu && !loop.fpu) {
+	loop.stopped = Stopped::kNoImage;
+	/* Images may have left sp a little outside of the user half. */
+	if (UserAddr(loop.regs->sp).in_user_half())
+		translation = loop.cache->find(start);
+	if (translation && translation->uses_fpu() && !loop.fpu) {
 		ubk_run_end(0);
 		loop.fpu = 1;
-		ubk_run_begin(1);
+		if (!ubk_run_begin(1)) {
+			loop.stopped = Stopped::kNoRun;
+			return nullptr;
+		}
 		translation = loop.cache->find(start);
+	}
+	if (translation) {
+		loop.stopped = Stopped::kInside;
+		loop.translation = translation;
 	}
 	return translation;
 }
 
-/* Ends the loop behind the last image's syscall. Return: what ends ub_enter(). */
-[[gnu::noinline]] unsigned long stop(Loop &loop, int next, bool in_run)
+const Translation &last(const Loop &loop)
 {
-	loop.next = next;
-	loop.in_run = in_run;
-	loop.exit_pending = false;
-	return 0;
-}
-
-/* `left` is used up: may the chain go on for as many gaps again? */
-[[gnu::noinline]] bool refill(ub_run &run)
-{
-	if (!run.refills)
-		return false;
-	run.refills--;
-
-	Loop &loop = static_cast<Loop &>(run);
-	uint64_t now_ns = ubk_now_ns();
-	if (!loop.deadline_ns)
-		loop.deadline_ns = now_ns + ub_settings.chain_max_us * uint64_t(1000);
-	else if (now_ns >= loop.deadline_ns)
-		return false;
-	loop.left = kClockEvery - 1;
-	loop.granted += kClockEvery;
-	return true;
+	return *static_cast<const Translation *>(loop.translation);
 }
 
 /* The last image left inside its gap. */
-void leave_inside(const Loop &loop, const sfi::Exit &exit, ub_thread &thread, Chain &chain)
+void leave_inside(const Loop &loop, const ub_exit &exit, ub_thread &thread, Chain &chain)
 {
 	chain.end = ChainEnd::kExit;
-	chain.reason = exit.reason;
-	loop.regs->ip = exit.ip.value;
+	chain.reason = sfi::ExitReason(exit.reason);
+	loop.regs->ip = exit.ip;
 	loop.regs->orig_ax = kNotAtSyscall;
 	thread.count[UB_COUNT_exits]++;
-	thread.count[UB_COUNT_exit_syscall + unsigned(exit.reason)]++;
-	if (exit.reason == sfi::ExitReason::kCold)
-		chain.missed = {exit.from, exit.to};
-	else if (exit.reason == sfi::ExitReason::kTarget && UserAddr(loop.target).in_user_half())
-		chain.missed = {exit.from, UserAddr(loop.target)};
+	thread.count[UB_COUNT_exit_syscall + exit.reason]++;
+	if (chain.reason == sfi::ExitReason::kCold)
+		chain.missed = {UserAddr(exit.from), UserAddr(exit.to)};
+	else if (chain.reason == sfi::ExitReason::kTarget && UserAddr(loop.target).in_user_half())
+		chain.missed = {UserAddr(exit.from), UserAddr(loop.target)};
 }
 
-/* Acts upon the last image's exit where ub_next_image() did not. Inside the run. */
+/* Acts upon where ub_enter() ended. */
 void finish(const Loop &loop, ub_thread &thread, Chain &chain)
 {
-	if (loop.exit_pending) {
-		const sfi::Exit &exit = loop.translation->exits[loop.exit];
+	switch (loop.stopped) {
+	case Stopped::kInside: {
+		const ub_exit &exit = loop.translation->exits[loop.exit];
 
-		chain.site = loop.translation->site;
-		if (exit.reason != sfi::ExitReason::kSyscall) {
+		chain.site = last(loop).site;
+		if (exit.reason) {
 			leave_inside(loop, exit, thread, chain);
 			return;
 		}
 		/* The bounds were reached: this call is made from user mode. */
 		chain.end = ChainEnd::kNativeCall;
-		loop.regs->ip = exit.ip.value - kSyscallBytes;
+		loop.regs->ip = exit.ip - kSyscallBytes;
 		loop.regs->orig_ax = kNotAtSyscall;
-	} else if (loop.next < 0) {
+		return;
+	}
+	case Stopped::kBeforeCall:
 		chain.end = ChainEnd::kNativeCall;
-	} else if (loop.next == 0) {
+		return;
+	case Stopped::kBehindCall:
+	case Stopped::kNoRun:
 		chain.end = ChainEnd::kCall;
+		return;
+	case Stopped::kNoImage:
+		return;
 	}
 }
 
 void count(const Loop &loop, ub_thread &thread, const Chain &chain)
 {
-	uint64_t entries = uint64_t(loop.granted - loop.left);
-	uint64_t calls = entries - (loop.exit_pending || loop.next < 0);
+	/* The image run last has asked for another one. */
+	uint64_t entries = uint64_t(int64_t(loop.granted) - loop.left);
+	uint64_t calls = entries - (loop.stopped == Stopped::kInside || loop.stopped == Stopped::kBeforeCall);
 
 	thread.count[UB_COUNT_entries] += entries;
 	thread.count[UB_COUNT_syscalls] += calls;
@@ -149,27 +161,24 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 	loop.mask = g_mask;
 	loop.work = ubk_work_flags();
 	loop.fs_base = ubk_fs_base();
-	loop.left = loop.granted = kClockEvery - 1;
-	loop.refills = ub_settings.chain_max / kClockEvery;
-	loop.cache = &cache;
 	loop.regs = &regs;
-	loop.next = 1;
-	loop.fpu = thread.fpu;
-	loop.exit_pending = true;
-	if (loop.fs_base == ~0ul || (regs.flags & ~kUserFlags) != kFixedFlags || !UserAddr(regs.sp).in_user_half())
+	loop.cache = &cache;
+	loop.buckets = cache.buckets();
+	loop.remaining = ub_settings.chain_max - 1;	/* the first one is not granted */
+	loop.left = int(grant(loop));
+	if (loop.fs_base == ~0ul || (regs.flags & ~kUserFlags) != kFixedFlags)
 		return chain;
 
-	ubk_run_begin(loop.fpu);
-	loop.in_run = true;
-	loop.translation = find(loop);
-	if (loop.translation) {
-		ub_enter(&regs, loop.translation->code.value, &loop);
+	if (!ubk_run_begin(0))
+		return chain;
+	const Translation *first = find(loop);
+	if (first) {
+		ub_enter(&regs, first->code, &loop);
 		finish(loop, thread, chain);
 		count(loop, thread, chain);
 	}
-	if (loop.in_run)
-		ubk_run_end(loop.fpu);
-	thread.fpu = uint8_t(loop.fpu);
+	if (loop.stopped == Stopped::kInside || loop.stopped == Stopped::kNoImage)
+		ubk_run_end(loop.fpu != 0);
 	if (chain.end == ChainEnd::kExit)
 		ubk_trace_exit(regs.ip, unsigned(chain.reason));
 	return chain;
@@ -177,34 +186,38 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 
 } // namespace ub::runtime
 
-extern "C" unsigned long ub_next_image(ub_run *run, unsigned exit_number)
-{
-	using namespace ub::runtime;
+using namespace ub::runtime;
 
-	run->exit = exit_number;
-	/* Whoever is not a Loop has no refills. */
-	if (--run->left < 0 && !refill(*run)) [[unlikely]]
-		return 0;
+extern "C" unsigned long ub_run_leave(ub_run *run, unsigned int exit)
+{
+	run->exit = exit;
+	return 0;
+}
+
+extern "C" unsigned long ub_run_refill(ub_run *run, unsigned int exit)
+{
+	if (!run->remaining)	/* as always where this is no Loop */
+		return ub_run_leave(run, exit);
 
 	Loop &loop = static_cast<Loop &>(*run);
-	const ub::sfi::Exit &exit = loop.translation->exits[exit_number];
-	if (exit.reason != ub::sfi::ExitReason::kSyscall) [[unlikely]]
-		return 0;
+	uint64_t now_ns = ubk_now_ns();
+	if (!loop.deadline_ns)
+		loop.deadline_ns = now_ns + ub_settings.chain_max_us * uint64_t(1000);
+	else if (now_ns >= loop.deadline_ns)
+		return ub_run_leave(run, exit);
+	loop.left = int(grant(loop));
+	return ubk_next_image(run, exit);
+}
 
-	ub_regs *regs = loop.regs;
-	regs->ip = exit.ip.value;
-	int next = ubk_next_syscall(regs, loop.fpu);
-	if (next <= 0) [[unlikely]]
-		return stop(loop, next, false);
-	if (!ub::UserAddr(regs->sp).in_user_half()) [[unlikely]]
-		return stop(loop, next, true);
+extern "C" unsigned long ub_run_find(ub_run *run)
+{
+	const Translation *translation = find(static_cast<Loop &>(*run));
 
-	const Translation *translation = loop.cache->find(ub::UserAddr(regs->ip));
-	if (!translation || translation->uses_fpu > loop.fpu) [[unlikely]] {
-		translation = find(loop);
-		if (!translation)
-			return stop(loop, next, true);
-	}
-	loop.translation = translation;
-	return translation->code.value;
+	return translation ? translation->code : 0;
+}
+
+extern "C" unsigned long ub_run_stop(ub_run *run, int made)
+{
+	static_cast<Loop &>(*run).stopped = made ? Stopped::kBehindCall : Stopped::kBeforeCall;
+	return 0;
 }

@@ -6,9 +6,9 @@
  * registers and arithmetic flags, opens user memory (SMAP) and jumps to the image.
  * Exit stubs jump to ub_leave with the exit's number in r9d: it closes user memory,
  * stores the user's registers and flags, clears what the user left in registers, and
- * asks ub_next_image() for the image to go on with, until there is none.
+ * asks ubk_next_image() for the image to go on with, until there is none.
  *
- * The unwinder stops in an image, but finds its way through the call of ub_next_image(),
+ * The unwinder stops in an image, but finds its way through the call of ubk_next_image(),
  * under which the thread sleeps in system calls.
  *
  * The same file is assembled for user space, where tests run images in process.
@@ -73,7 +73,7 @@ SYM_CODE_START(ub_enter)
 	push	%r13
 	push	%r14
 	push	%r15
-	push	$0			/* aligns the stack for ub_next_image() */
+	push	$0			/* aligns the stack for ubk_next_image() */
 	push	%rdx
 
 	/* The frame's upper part stays for all images, from its top down. */
@@ -159,7 +159,7 @@ SYM_INNER_LABEL(ub_leave, SYM_L_GLOBAL)
 	/* rsp is at UB_FRAME_SPILL0; above the frame: run, the padding, six registers, ip */
 	mov	UB_ABOVE_FRAME(%rsp), %rdi
 	UBK_UNWIND_FRAME (UB_ABOVE_FRAME + 9 * 8)
-	call	ub_next_image
+	call	ubk_next_image
 	UBK_UNWIND_STOPS
 	mov	(UB_FRAME_REGS - UB_FRAME_SPILL0)(%rsp), %rdi
 	test	%rax, %rax

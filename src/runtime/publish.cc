@@ -17,8 +17,8 @@ void destroy(void *argument)
 {
 	auto *translation = static_cast<Translation *>(argument);
 
-	ubk_faults_retire(translation->code.value, translation->code_bytes);
-	ubk_code_release(translation->code.value, translation->code_bytes);
+	ubk_faults_retire(translation->code, translation->code_bytes);
+	ubk_code_release(translation->code, translation->code_bytes);
 	ubk_free(translation);
 }
 
@@ -29,7 +29,7 @@ Result<Translation *> make_translation(UserAddr start, const sfi::VerifiedImage 
 {
 	const sfi::Image &image = verified.image();
 	size_t exits_at = sizeof(Translation);
-	size_t sources_at = exits_at + image.exits.size_bytes();
+	size_t sources_at = exits_at + image.exits.size() * sizeof(ub_exit);
 	auto *memory = static_cast<char *>(ubk_alloc(sources_at + sources.size_bytes()));
 
 	if (!memory)
@@ -40,19 +40,16 @@ Result<Translation *> make_translation(UserAddr start, const sfi::VerifiedImage 
 		return Fault::kNoCodeSpace;
 	}
 
-	auto *exits = reinterpret_cast<sfi::Exit *>(memory + exits_at);
+	auto *exits = reinterpret_cast<ub_exit *>(memory + exits_at);
 	auto *copied = reinterpret_cast<Extent *>(memory + sources_at);
 	for (size_t i = 0; i < image.exits.size(); i++)
-		new (&exits[i]) sfi::Exit(image.exits[i]);
+		new (&exits[i]) ub_exit{image.exits[i].ip.value, image.exits[i].from.value, image.exits[i].to.value,
+					uint8_t(image.exits[i].reason)};
 	for (size_t i = 0; i < sources.size(); i++)
 		new (&copied[i]) Extent(sources[i]);
 
-	auto *translation = new (memory) Translation;
-	translation->start = start;
-	translation->code = image.address;
+	auto *translation = new (memory) Translation(start, image.address, verified.uses_fpu(), exits);
 	translation->code_bytes = uint32_t(image.bytes.size());
-	translation->uses_fpu = verified.uses_fpu();
-	translation->exits = exits;
 	translation->sources = {copied, sources.size()};
 	translation->site = &site;
 	ubk_trace_publish(start.value, image.address.value);
@@ -65,7 +62,7 @@ unsigned retire(Translation *list)
 
 	while (Translation *translation = list) {
 		list = translation->retired_next;
-		ubk_trace_retire(translation->start.value);
+		ubk_trace_retire(translation->start().value);
 		ubk_defer(&translation->deferred, destroy, translation);
 		count++;
 	}

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * run.h - the door between C++ and images: ub_enter() in enter.S runs one image after
- * the other, and asks ub_next_image() in between. The offsets of struct ub_run are
- * known to the assembler. Trusted.
+ * run.h - the door to images: ub_enter() in enter.S runs one image after the other,
+ * and asks ubk_next_image() in between. The offsets of struct ub_run are known to the
+ * assembler. Trusted.
+ *
+ * Every chained syscall passes ubk_next_image(): each instruction of it counts. It is
+ * made where the kernel's side of the syscall can be inlined (kernel/syscall.c) of
+ * ub_run_exit(), the syscall, and ub_run_next(), and it ends with a tail call of one
+ * of chain.cc's ub_run_*() functions where something else than the next image follows.
  */
 #pragma once
 
@@ -21,6 +26,19 @@
 extern "C" {
 #endif
 
+/* The beginning of a runtime::Translation, and a sfi::Exit. */
+struct ub_exit {
+	unsigned long ip, from, to;
+	unsigned char reason;		/* 0: it is at a syscall */
+};
+struct ub_translation {
+	struct ub_translation *next;	/* in its bucket */
+	unsigned long key;		/* where the gap begins; UB_KEY_FPU set if it uses vector registers */
+	unsigned long code;
+	const struct ub_exit *exits;
+};
+#define UB_KEY_FPU	(1ul << 63)
+
 /* What images need beside the user's registers, and what they leave. */
 struct ub_run {
 	unsigned long mask;		/* ~(1 << mask_bit) */
@@ -28,23 +46,76 @@ struct ub_run {
 	unsigned long fs_base;		/* the user's, range-checked */
 	unsigned long target;		/* out: where a missed indirect branch wanted to go, else 0 */
 	unsigned int exit;		/* out: number of the last image's exit */
-	int left;			/* images that may follow the first before ub_enter() returns */
-	unsigned int refills;		/* how often `left` may be set anew; 0 unless run_chain() made this */
+	int left;			/* images that may follow the first before ub_run_refill() is asked */
+
+	/* For what happens between images. ub_run_refill() ends a run whose `remaining` is 0. */
+	unsigned int remaining;		/* images that it may still grant */
+	unsigned long fpu;		/* the run owns the vector registers */
+	struct ub_regs *regs;
+	const struct ub_translation *translation;	/* whose image runs */
+	struct ub_translation *const *buckets;		/* of the cache */
 };
 
 /**
- * ub_enter - run an image, and those that ub_next_image() names
+ * ub_enter - run an image, and those that ubk_next_image() names
  * @regs: the user's registers: loaded, and stored again at each exit, but ip and orig_ax.
  *        sp must be in the user half; of flags, only arithmetic ones, DF, IF (set) and bit 1 (set)
  *        may be set
  * @code: the first image's first byte
- * @run: with left = 0 just that image is run
+ * @run: with left = remaining = 0 just that image is run
  * Context: inside ubk_run_begin()/_end(). Return: run->exit.
  */
 unsigned int ub_enter(struct ub_regs *regs, unsigned long code, struct ub_run *run);
 
-/* Called by ub_enter() after each image. Return: the next one's first byte, or 0 to end. */
-unsigned long ub_next_image(struct ub_run *run, unsigned int exit);
+/**
+ * ubk_next_image - from one image to the next: make the syscall that the last one has reached
+ * @exit: the number of the exit it left by
+ * Called by ub_enter(). Does what the entry code does: orig_ax, ax = -ENOSYS, cx, r11, seccomp,
+ * the call itself, sets ax. Where ub_run_stop() is told that the call was not made, regs are as
+ * before but ip, which is at the syscall instruction, and orig_ax = -1.
+ * Context: inside a run, which it ends; another has begun when it returns an image.
+ * Return: the next image's first byte, or 0: ub_enter() ends.
+ */
+unsigned long ubk_next_image(struct ub_run *run, unsigned int exit);
+
+/* What may end it, to be returned. Context of the first three: inside a run. */
+unsigned long ub_run_refill(struct ub_run *run, unsigned int exit);	/* `left` is negative */
+unsigned long ub_run_leave(struct ub_run *run, unsigned int exit);	/* the exit is at no syscall */
+unsigned long ub_run_find(struct ub_run *run);				/* at regs->ip; in all cases */
+/* Context: outside of a run. @made: the call was made; the chain ends behind it. */
+unsigned long ub_run_stop(struct ub_run *run, int made);
+
+/* The exit taken, by its number. */
+static inline const struct ub_exit *ub_run_exit(const struct ub_run *run, unsigned int exit)
+{
+	return &run->translation->exits[exit];
+}
+
+/* The end of each bucket, so that none is empty; its key is no address. */
+extern struct ub_translation ub_no_translation;
+
+#define UB_HIGH_HALF(word) (((const unsigned int *)&(word))[1])
+
+#define UB_BUCKETS 512
+static inline unsigned int ub_bucket(unsigned long start)
+{
+	return start % UB_BUCKETS;
+}
+
+/* The image for regs->ip where it is the first in its bucket. @regs: run->regs; @fpu_key:
+ * UB_KEY_FPU if the run owns the vector registers, else 0. Context: inside a run. Return: as
+ * ubk_next_image(). */
+static inline unsigned long ub_run_next(struct ub_run *run, const struct ub_regs *regs, unsigned long fpu_key)
+{
+	unsigned long ip = regs->ip;
+	const struct ub_translation *at = __atomic_load_n(&run->buckets[ub_bucket(ip)], __ATOMIC_ACQUIRE);
+
+	/* Images may have left sp a little outside of the user half. */
+	if (__builtin_expect(at->key != (ip | fpu_key) || UB_HIGH_HALF(regs->sp) > 0x7fff, 0))
+		return ub_run_find(run);
+	run->translation = at;
+	return at->code;
+}
 
 /* Where exit stubs jump; not a function. */
 extern const char ub_leave[];

@@ -24,6 +24,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "runtime/run.h"
+
 extern "C" const char ub_leave[];
 extern "C" unsigned int vector_mask;
 
@@ -226,10 +228,13 @@ void ubk_defer(struct ubk_deferred *, void (*function)(void *), void *argument)
 
 static constexpr unsigned int kMxcsr = 0x1f80;
 
-void ubk_run_begin(int fpu)
+int ubk_run_begin(int fpu)
 {
+	if (work_flags & kPollMask)
+		return 0;
 	if (fpu && user_vectors)
 		__asm__ volatile("xrstor64 %0" : : "m"(*user_vectors), "a"(vector_mask), "d"(0) : "memory");
+	return 1;
 }
 
 void ubk_run_end(int fpu)
@@ -257,19 +262,26 @@ int ubk_may_enter(struct ub_regs *)
 	return !(work_flags & kPollMask);
 }
 
-int ubk_next_syscall(struct ub_regs *regs, int fpu)
+unsigned long ubk_next_image(struct ub_run *run, unsigned int number)
 {
-	ubk_run_end(fpu);
+	struct ub_regs *regs = run->regs;
+
+	if (--run->left < 0)
+		return ub_run_refill(run, number);
+	const struct ub_exit *exit = ub_run_exit(run, number);
+	if (exit->reason)
+		return ub_run_leave(run, number);
+	regs->ip = exit->ip;
+	ubk_run_end(run->fpu);
 	if (regs->ax >= UB_SYSCALLS_MAX || !(ub_chaining_syscalls[regs->ax / 64] >> regs->ax % 64 & 1)) {
 		regs->ip -= 2;
 		regs->orig_ax = ~0ul;
-		return -1;
+		return ub_run_stop(run, false);
 	}
 	make_syscall(regs);
-	if (!ubk_may_enter(regs))
-		return 0;
-	ubk_run_begin(fpu);
-	return 1;
+	if (!ubk_run_begin(run->fpu))
+		return ub_run_stop(run, true);
+	return ub_run_next(run, regs, run->fpu ? UB_KEY_FPU : 0);
 }
 
 void ubk_trace_site_hot(unsigned long, unsigned long)
