@@ -169,7 +169,7 @@ int main(void)
 {
 	static const struct {
 		const char *name;
-		void (*side)(void *);
+		void (*side)(void *argument);
 	} tests[] = {
 		{ "ping-pong over pipes", pipes_side },
 		{ "naps", naps_side },

@@ -235,7 +235,7 @@ int main(void)
 {
 	static const struct {
 		const char *name;
-		void (*side)(void *);
+		void (*side)(void *argument);
 	} tests[] = {
 		{ "general registers, rcx and r11", general_side },
 		{ "flags over system calls", flags_side },

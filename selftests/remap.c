@@ -343,7 +343,7 @@ int main(void)
 {
 	static const struct {
 		const char *name;
-		void (*side)(void *);
+		void (*side)(void *argument);
 		int faults;
 	} tests[] = {
 		{ "munmap", unmap_side, 1 },

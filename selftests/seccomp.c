@@ -222,7 +222,7 @@ int main(void)
 {
 	static const struct {
 		const char *name;
-		void (*side)(void *);
+		void (*side)(void *argument);
 		int signal;		/* that ends it */
 	} tests[] = {
 		{ "calls denied with an errno", errno_side, 0 },

@@ -255,7 +255,7 @@ int main(void)
 {
 	static const struct {
 		const char *name;
-		void (*side)(void *);
+		void (*side)(void *argument);
 	} tests[] = {
 		{ "registers under SIGALRM", nothing_side },
 		{ "registers in a loop of a gap under SIGALRM", inner_side },

@@ -58,7 +58,7 @@ static const struct call {
 	{ SYS_read, -1, 0, 0 },
 	{ SYS_write, 1, 8, 1 },			/* a bad pointer: EFAULT or EBADF */
 	{ SYS_uname, 0, 0, 0 },
-	{ SYS_uname, (long)0xffffffff81000000, 0, 0 },
+	{ SYS_uname, 0xffffffff81000000L, 0, 0 },
 	{ SYS_dup2, 0, -1, 0 },
 	{ SYS_kill, 0x7ffffff0, 0, 0 },
 	{ SYS_sched_yield, 0, 0, 0 },
@@ -238,7 +238,7 @@ int main(void)
 {
 	static const struct {
 		const char *name;
-		void (*side)(void *);
+		void (*side)(void *argument);
 	} tests[] = {
 		{ "numbers, results, rcx and r11", numbers_side },
 		{ "calls that are never chained", never_chained_side },

@@ -143,7 +143,7 @@ int main(void)
 {
 	static const struct {
 		const char *name;
-		void (*side)(void *);
+		void (*side)(void *argument);
 	} tests[] = {
 		{ "two threads", two_side },
 		{ "eight threads", eight_side },
