@@ -39,12 +39,12 @@ uint32_t first_place(uint64_t bytes)
 	return uint32_t((bytes << (64 - 8 * count)) * 0x9e3779b97f4a7c15 >> 54) % kPlaces;
 }
 
-bool load(std::span<const uint8_t> bytes, uint64_t &out)
+template <typename T>
+int64_t load(const uint8_t *bytes)
 {
-	if (bytes.size() < sizeof(out))
-		return false;
-	__builtin_memcpy(&out, bytes.data(), sizeof(out));
-	return true;
+	T value;
+	__builtin_memcpy(&value, bytes, sizeof(value));
+	return int64_t(value);
 }
 
 int64_t value_of(const Field &field, const uint8_t *instruction)
@@ -52,11 +52,17 @@ int64_t value_of(const Field &field, const uint8_t *instruction)
 	if (!field.bytes)
 		return field.value;
 
-	uint64_t value = 0;
-	const unsigned int unused = 64 - 8 * field.bytes;
-	for (unsigned int i = 0; i < field.bytes; i++)
-		value |= uint64_t(instruction[field.at + i]) << 8 * i;
-	return field.is_signed ? int64_t(value << unused) >> unused : int64_t(value);
+	const uint8_t *bytes = instruction + field.at;
+	switch (field.bytes) {
+	case 1:
+		return field.is_signed ? load<int8_t>(bytes) : load<uint8_t>(bytes);
+	case 2:
+		return field.is_signed ? load<int16_t>(bytes) : load<uint16_t>(bytes);
+	case 4:
+		return field.is_signed ? load<int32_t>(bytes) : load<uint32_t>(bytes);
+	default:
+		return load<int64_t>(bytes);
+	}
 }
 
 /* [rsp + d]: the registers' slots and spills, the mask and the fs base; within one slot. */
@@ -168,11 +174,11 @@ const char *find_form(InstructionReader &reader, uint32_t offset, const Form *&f
 {
 	const std::span<const uint8_t> bytes = reader.image->bytes.subspan(offset);
 	Form &made = reader.forms[reader.form_count];
-	uint64_t head = 0;
 	uint32_t place = 0;
 
-	const bool loaded = load(bytes, head);
-	if (loaded) {
+	const bool whole = bytes.size() >= sizeof(uint64_t);
+	if (whole) {
+		const uint64_t head = uint64_t(load<int64_t>(bytes.data()));
 		for (place = first_place(head); reader.places[place]; place = (place + 1) % kPlaces) {
 			const Form &kept = reader.forms[reader.places[place] - 1];
 			if ((head & kept.head_mask) == kept.head && kept.instruction.length <= bytes.size()) {
@@ -185,7 +191,7 @@ const char *find_form(InstructionReader &reader, uint32_t offset, const Form *&f
 	form = &made;
 	if (const char *refused = read_form(reader, offset, made))
 		return refused;
-	if (loaded && made.head_mask && reader.form_count < kMaxForms)
+	if (whole && made.head_mask && reader.form_count < kMaxForms)
 		reader.places[place] = ++reader.form_count;
 	return nullptr;
 }

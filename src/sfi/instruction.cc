@@ -187,9 +187,11 @@ const char *read_instruction(InstructionReader &reader, uint32_t offset, Instruc
 		out.length = 4;
 		return starts_with_endbr64(reader.image->bytes) ? nullptr : "no endbr64 at the start";
 	}
-	if (match_exit(reader, offset, out, number))
+	/* Both idioms have one first byte. */
+	const uint8_t first = reader.image->bytes[offset];
+	if (first == 0x41 && match_exit(reader, offset, out, number))
 		return number < reader.image->exits.size() ? nullptr : "an exit number without an exit";
-	if (match_poll(reader, offset, out))
+	if (first == 0x4c && match_poll(reader, offset, out))
 		return nullptr;
 	if (const char *refused = find_form(reader, offset, form))
 		return refused;

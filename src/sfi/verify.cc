@@ -98,7 +98,11 @@ private:
 
 	uint32_t size() const { return uint32_t(image_.bytes.size()); }
 	/* The instruction that starts at an offset, or kNowhere. */
-	uint32_t index_of(uint32_t offset) const { return offset < size() ? starts_[offset] - 1 : kNowhere; }
+	uint32_t index_of(uint32_t offset) const
+	{
+		const uint32_t index = offset < size() ? starts_[offset] : kNowhere;
+		return index < code_.size() && code_[index].offset == offset ? index : kNowhere;
+	}
 	bool is_stub(uint32_t index) const { return index != kNowhere && code_[index].flow == Flow::kExit; }
 
 	Result<> check_bounds();
@@ -117,7 +121,8 @@ private:
 	Refusal &refusal_;
 	bool uses_fpu_ = false;
 	Table<Instruction> code_;
-	uint32_t *starts_ = nullptr;	/* by offset: 1 + index of the instruction, or 0 */
+	/* By offset the index of the instruction that says it starts there; else anything. */
+	uint32_t *starts_ = nullptr;
 	Table<Block> blocks_;		/* in the order of addresses */
 };
 
@@ -146,22 +151,21 @@ Result<> Verifier::decode()
 {
 	InstructionReader *reader = start_reading(image_, contract_, arena_);
 	code_ = Table<Instruction>(arena_, size() / 2 + 2);
-	starts_ = arena_.make<uint32_t>(size());
+	starts_ = arena_.raw<uint32_t>(size());
 	if (arena_.exhausted())
 		return Fault::kNoMemory;
 	if (!reader)
 		return refuse(0, "there is no decoder");
 
 	for (uint32_t offset = 0; offset < size(); offset += code_.back().length) {
-		Instruction instruction;
-		const char *why = read_instruction(*reader, offset, instruction);
+		Instruction *instruction = code_.push_back({});
 
-		if (why)
-			return refuse(offset, why);
-		if (!code_.push_back(instruction))
+		if (!instruction)
 			return refuse(offset, "more instructions than one for every two bytes");
-		starts_[offset] = uint32_t(code_.size());
-		uses_fpu_ |= instruction.vector;
+		if (const char *why = read_instruction(*reader, offset, *instruction))
+			return refuse(offset, why);
+		starts_[offset] = uint32_t(code_.size() - 1);
+		uses_fpu_ |= instruction->vector;
 	}
 
 	if (!ends_path(code_.back()))
