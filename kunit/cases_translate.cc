@@ -272,6 +272,22 @@ struct Lines : ub::translator::DumpSink {
 	int count = 0;
 };
 
+UB_CASE(translate, odd_forms_are_exits)
+{
+	Translator translate(test);
+
+	/* movzx esp, ah: r9 in place of esp would take a REX */
+	CHECK_EQ(translate("\x0f\xb6\xe4\x0f\x05").fault(), Fault::kNothingGained);
+	CHECK_EQ(translate("\x0f\xbe\xe6\x0f\x05").fault(), Fault::kNothingGained);
+	/* A prefix between REX and VEX; popcnt, of Knights Corner, with a VEX prefix */
+	CHECK_EQ(translate("\x48\x36\xc5\xed\x54\xc1\x0f\x05").fault(), Fault::kNothingGained);
+	CHECK_EQ(translate("\xc5\xfa\xb8\xc1\x0f\x05").fault(), Fault::kNothingGained);
+	/* Parts of rsp, without a high byte: movzx esp, al; mov sp, ax; mov spl, al */
+	CHECK(translate("\x0f\xb6\xe0\x0f\x05"));
+	CHECK(translate("\x66\x89\xc4\x0f\x05"));
+	CHECK(translate("\x40\x88\xc4\x0f\x05"));
+}
+
 UB_CASE(translate, dumps_a_line_an_instruction)
 {
 	Translator translate(test);

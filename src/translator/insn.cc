@@ -176,10 +176,14 @@ bool lay_out(const ZydisDecodedInstruction &z, Insn &insn)
 		break;
 	case ZYDIS_INSTRUCTION_ENCODING_VEX:
 		insn.encoding = Encoding::kVex;
+		if (insn.bytes[i] != 0xc4 && insn.bytes[i] != 0xc5)
+			return false;
 		i = uint8_t(i + (insn.bytes[i] == 0xc5 ? 2 : 3));
 		break;
 	case ZYDIS_INSTRUCTION_ENCODING_EVEX:
 		insn.encoding = Encoding::kEvex;
+		if (insn.bytes[i] != 0x62)
+			return false;
 		i = uint8_t(i + 4);
 		break;
 	default:
@@ -409,6 +413,9 @@ const char *take_all(const ZydisDecodedInstruction &z, const ZydisDecodedOperand
 	if (!lay_out(z, insn))
 		return "is encoded in an odd way";
 	insn.needs_avx512 = insn.encoding == Encoding::kEvex;
+	if (insn.encoding != Encoding::kLegacy && !insn.vector && z.meta.isa_set != ZYDIS_ISA_SET_BMI1 &&
+	    z.meta.isa_set != ZYDIS_ISA_SET_BMI2)
+		return "is a VEX form no CPU of ours has";
 
 	for (uint8_t i = 0; i < z.operand_count; i++) {
 		const ZydisDecodedOperand &o = operands[i];
@@ -470,14 +477,26 @@ void find_head(const ZydisDecodedInstruction &z, const uint8_t *bytes, KeptInsn 
 	}
 }
 
+template <typename T>
+uint64_t number(const uint8_t *bytes)
+{
+	T value;
+	__builtin_memcpy(&value, bytes, sizeof(value));
+	return uint64_t(int64_t(value));
+}
+
 uint64_t number(const uint8_t *bytes, uint8_t count, bool is_signed)
 {
-	uint64_t value = 0;
-	const unsigned int unused = 64 - 8 * count;
-
-	for (uint8_t i = 0; i < count; i++)
-		value |= uint64_t(bytes[i]) << 8 * i;
-	return is_signed ? uint64_t(int64_t(value << unused) >> unused) : value;
+	switch (count) {
+	case 1:
+		return is_signed ? number<int8_t>(bytes) : number<uint8_t>(bytes);
+	case 2:
+		return is_signed ? number<int16_t>(bytes) : number<uint16_t>(bytes);
+	case 4:
+		return is_signed ? number<int32_t>(bytes) : number<uint32_t>(bytes);
+	default:
+		return number<int64_t>(bytes);
+	}
 }
 
 /* Makes a copy of a kept instruction the one at its address with its bytes. */

@@ -158,6 +158,8 @@ bool fits_in_slot(const Insn &insn)
 	return rm_in_slot;
 }
 
+constexpr const char *kHighByte = "names ah, bh, ch or dh beside a register that needs a REX";
+
 Lowering lower_stack_write(const Insn &insn)
 {
 	const bool adds = insn.mnemonic == ZYDIS_MNEMONIC_ADD || insn.mnemonic == ZYDIS_MNEMONIC_SUB;
@@ -172,6 +174,8 @@ Lowering lower_stack_write(const Insn &insn)
 			return l;
 		}
 	}
+	if (insn.high_byte)
+		return exit_because(kHighByte);
 	/* The check may exit after the flags were written: the instruction must not read them. */
 	if (insn.flags_read && insn.flags_written)
 		return exit_because("computes rsp from flags it also writes");
@@ -213,7 +217,7 @@ Lowering lower_plain(const Insn &insn, Guard guard)
 		return l;
 	}
 	if (insn.high_byte)
-		return exit_because("names ah, bh, ch or dh beside a register that needs a REX");
+		return exit_because(kHighByte);
 	if (fits_in_slot(insn)) {
 		l.form = Form::kInSlot;
 		return l;
