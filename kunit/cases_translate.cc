@@ -256,6 +256,26 @@ UB_CASE(translate, respects_the_machine)
 	CHECK(sse->verified.uses_fpu());
 }
 
+UB_CASE(translate, does_without_vector_registers_when_told_to)
+{
+	Translator translate(test);
+
+	/* inc eax; movdqu xmm0, [rdi]; syscall */
+	const auto with = translate("\xff\xc0\xf3\x0f\x6f\x07\x0f\x05");
+	CHECK(with);
+	CHECK(with->verified.uses_fpu());
+	CHECK(!exit_of(*with, ExitReason::kVector));
+	translate.vectors = false;
+	const auto without = translate("\xff\xc0\xf3\x0f\x6f\x07\x0f\x05");
+	CHECK(without);
+	CHECK(!without->verified.uses_fpu());
+	CHECK_EQ(exit_of(*without, ExitReason::kVector)->ip, kGuest + 2);
+	/* Leaving at once tells how often it is wanted. */
+	const auto at_once = translate("\xf3\x0f\x6f\x07\x0f\x05");
+	CHECK(at_once);
+	CHECK_EQ(exit_of(*at_once, ExitReason::kVector)->ip, kGuest);
+}
+
 UB_CASE(translate, high_bytes_stay_without_a_rex)
 {
 	Translator translate(test);

@@ -46,11 +46,13 @@ public:
 		request.start = guest + skipped;
 		request.learned = learned;
 		request.budget = budget;
+		request.vectors = vectors;
 		return translator::translate(request, {KernelAddr(code_), code_bytes}, contract, arena, dump, &refusal);
 	}
 
 	sfi::Contract contract;
 	translator::Budget budget;
+	bool vectors = true;
 	sfi::Refusal refusal;
 	UserAddr guest = kGuest;
 	int64_t skipped = 0;

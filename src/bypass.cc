@@ -41,6 +41,11 @@ constexpr uint64_t kUnreadableNs = 100000000;	/* after guest code could not be r
 /* A site whose translations leave inside the gap this often, and mostly, is put back. */
 constexpr uint32_t kFutileMin = 512;
 
+/* Owning the vector registers costs each run: so many, and at least this share of the runs,
+ * must have left for want of them. */
+constexpr uint32_t kVectorMin = 16;
+constexpr uint32_t kVectorShare = 8;
+
 constexpr uint32_t kMaxTranslations = 1024;	/* of one space */
 
 constexpr int kNoMemoryError = 12;		/* ENOMEM */
@@ -162,6 +167,13 @@ Translation *count_futile(ub_space &space, Site &site)
 	return unpublish(space, site);
 }
 
+/* A run left its gap for want of vector registers. Return: true if they pay. */
+bool vectors_pay(Site &site)
+{
+	site.vector_exits++;
+	return !site.vectors && site.vector_exits >= kVectorMin && site.vector_exits >= site.reached / kVectorShare;
+}
+
 /* A run left inside its gap. What it missed is learned; what leads nowhere is put back. */
 void learn_from(ub_space &space, const runtime::Chain &chain)
 {
@@ -182,6 +194,9 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 		if (chain.missed.from.value && site.learned &&
 		    (profiler::learn(site, chain.missed) || site.pending)) {
 			site.pending = true;
+			want(space, site, now_ns);
+		} else if (chain.reason == sfi::ExitReason::kVector && vectors_pay(site)) {
+			site.vectors = site.pending = true;
 			want(space, site, now_ns);
 		} else if (!site.wanted && !site.making && chain.reason != sfi::ExitReason::kPoll) {
 			gone = count_futile(space, site);
@@ -247,7 +262,7 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 
 Result<Translation *> translate_site(ub_space &space, Site &site, Arena &arena, uint64_t since)
 {
-	translator::Request request{space.mm, site.start, site.observations(), {}};
+	translator::Request request{space.mm, site.start, site.observations(), {}, site.vectors};
 	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
 
 	if (!code.address.value)
@@ -402,7 +417,7 @@ extern "C" void ub_translate(ub_space *space)
 		SpaceLock lock(*space);
 		uint64_t end_ns = ubk_now_ns();
 		site->making = false;
-		site->futile = site->reached = 0;
+		site->futile = site->reached = site->vector_exits = 0;
 		space->stat.translate_usec += (end_ns - begin_ns) / 1000;
 		if (++site->rounds > kFreeRounds)
 			site->retry_at_ns = end_ns + kBackoffNs * (site->rounds - kFreeRounds);

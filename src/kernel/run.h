@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <linux/bottom_half.h>
+#include <linux/interrupt.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -26,6 +28,21 @@ static __always_inline void user_faults_on(void)
 		pagefault_enable();
 }
 
+/* fpregs_unlock() that calls nobody where no softirq has come up meanwhile. */
+static __always_inline void user_fpu_off(void)
+{
+	if (IS_ENABLED(CONFIG_TRACE_IRQFLAGS) || IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		fpregs_unlock();
+		return;
+	}
+	barrier();
+	__preempt_count_sub(SOFTIRQ_DISABLE_OFFSET);
+	if (unlikely(local_softirq_pending())) {
+		local_bh_disable();
+		local_bh_enable();
+	}
+}
+
 static __always_inline void ubk_run_begin_inline(int fpu)
 {
 	preempt_disable();
@@ -43,7 +60,7 @@ static __always_inline void ubk_run_begin_inline(int fpu)
 static __always_inline void ubk_run_end_inline(int fpu)
 {
 	if (fpu)
-		fpregs_unlock();
+		user_fpu_off();
 	/* Everything the run did, before the sequence is even again. */
 	barrier();
 	this_cpu_inc(ubk_run_sequence);

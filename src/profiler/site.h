@@ -39,6 +39,8 @@ struct Site {
 	uint32_t rounds = 0;		/* translations attempted */
 	uint32_t reached = 0;		/* calls of the chains that ended in this gap; approximate */
 	uint32_t futile = 0;		/* runs that left inside the gap with nothing to learn */
+	uint32_t vector_exits = 0;	/* runs that left it for want of vector registers */
+	bool vectors = false;		/* its translations use vector registers */
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
 	uint32_t learned_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */

@@ -56,6 +56,7 @@ uint16_t flags_live_out(const Region &region, const Block &block)
 	case End::kTargets:
 	case End::kSyscall:
 	case End::kRefused:
+	case End::kVector:
 		return kArithmeticFlags;
 	}
 	return kArithmeticFlags;

@@ -142,8 +142,12 @@ uint32_t Discovery::insn_at(UserAddr address)
 	}
 	if (insn->kind != Kind::kRefused) {
 		insn->why = refusal(*insn, contract_);
-		if (insn->why)
+		if (insn->why) {
 			insn->kind = Kind::kRefused;
+		} else if (insn->vector && !request_.vectors) {
+			insn->why = "uses vector registers, which this translation does without";
+			insn->kind = Kind::kVector;
+		}
 	}
 	return index;
 }
@@ -317,6 +321,9 @@ void Discovery::finish(Block &block, const Insn &last)
 	case Kind::kSyscall:
 		block.end = End::kSyscall;
 		break;
+	case Kind::kVector:
+		block.end = End::kVector;
+		break;
 	default:
 		block.end = End::kRefused;
 		break;
@@ -405,6 +412,7 @@ void Discovery::want_successors(const Block &given, uint32_t cost)
 	case End::kUnseen:
 	case End::kSyscall:
 	case End::kRefused:
+	case End::kVector:
 		break;
 	}
 }

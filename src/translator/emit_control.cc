@@ -89,6 +89,9 @@ void Emitter::control(const Block &block, const Insn &last, const Step &step)
 	case End::kSyscall:
 		leave_by(exit(Reason::kSyscall, last.next(), last.address, UserAddr(0), 0));
 		return;
+	case End::kVector:
+		leave_by(exit(Reason::kVector, last.address));
+		return;
 	case End::kFallThrough:
 	case End::kUnread:
 	case End::kBudget:

@@ -79,6 +79,7 @@ enum class Kind : uint8_t {
 	kIndirectCall,
 	kSyscall,
 	kRefused,	/* always an exit; why says the reason */
+	kVector,	/* as kRefused, but with Request::vectors it would not be */
 };
 
 enum class Encoding : uint8_t { kLegacy, kVex, kEvex };

@@ -37,6 +37,7 @@ void for_each_successor(const Region &region, const Block &block, Visit visit)
 	case End::kUnseen:
 	case End::kSyscall:
 	case End::kRefused:
+	case End::kVector:
 		return;
 	}
 }

@@ -39,6 +39,7 @@ enum class End : uint8_t {
 	kTargets,	/* indirect jump, indirect call or return: to one of `targets` */
 	kSyscall,
 	kRefused,	/* the last instruction is not translated */
+	kVector,	/* nor is this, but for Request::vectors it would be */
 };
 
 struct Block {

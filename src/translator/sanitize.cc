@@ -277,7 +277,7 @@ bool locks(const Insn &insn)
 
 const char *unfit(const Insn &insn, const sfi::Contract &contract)
 {
-	if (insn.kind == Kind::kRefused)
+	if (insn.kind == Kind::kRefused || insn.kind == Kind::kVector)
 		return insn.why;
 	if (insn.mem.segment == Segment::kGs && insn.kind != Kind::kLea)
 		return "accesses memory through gs, whose base is the kernel's";
@@ -333,6 +333,7 @@ Lowering lower(const Insn &insn, const sfi::Contract &contract)
 		l.guard = guard;
 		return l;
 	case Kind::kRefused:
+	case Kind::kVector:
 		break;
 	}
 	return exit_because(insn.why);

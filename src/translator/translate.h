@@ -34,6 +34,9 @@ struct Request {
 	UserAddr start;			/* the gap's first instruction */
 	std::span<const Observation> learned;
 	Budget budget;
+	/* Translate what uses vector registers, too. Runs of the image then own these, which
+	 * costs each of them; without, such instructions are exits (kVector). */
+	bool vectors = true;
 };
 
 /* Executable address space reserved for the image; written through ubk_code_write(). */
