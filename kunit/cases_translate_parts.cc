@@ -116,7 +116,7 @@ UB_CASE(insn, says_whether_old_values_matter)
 void check_kept(struct ub_case *test, const uint8_t *bytes)
 {
 	Arena arena = testing::scratch_arena(test);
-	Decoder keeps(arena), anew(arena);
+	Decoder keeps(arena), anew(arena);	/* one can keep, the second can not */
 	Insn first, second, again;
 
 	(void)keeps.decode(kAt, bytes + testing::kFirst, kMaxInsnBytes, first);

@@ -260,11 +260,11 @@ UB_CASE(verify_shape, without_memory)
 	const FaultEntry faults[] = {{image.load, image.stub}, {image.store, image.stub}};
 	const Image whole = {kCode, image.bytes.span(), faults, {&kExit, 1}};
 
-	for (size_t bytes = 0; bytes < 128 << 10; bytes += 512) {
+	for (size_t bytes = 0; bytes < 160 << 10; bytes += 512) {
 		ub::Arena arena = scratch_arena(test, bytes, 4 << 20);
 		auto verified = ub::sfi::verify(whole, contract_of(Machine::kFull), arena);
 		CHECK(verified || verified.fault() == Fault::kNoMemory);
-		CHECK(verified || bytes < 80 << 10);
+		CHECK(verified || bytes < 128 << 10);
 	}
 }
 

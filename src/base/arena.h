@@ -80,6 +80,16 @@ public:
 		return new (&data_[size_++]) T(value);
 	}
 
+	/* The same for an element that the caller fills in. */
+	T *add()
+	{
+		if (size_ == capacity_) {
+			full_ = true;
+			return nullptr;
+		}
+		return &data_[size_++];
+	}
+
 	bool full() const { return full_; }
 	bool empty() const { return size_ == 0; }
 	size_t size() const { return size_; }

@@ -32,6 +32,8 @@ struct Contract {
 	bool locked_accesses = true;	/* false where a kernel-mode split lock is fatal */
 	bool avx = false;		/* AVX, AVX2 and FMA state is enabled */
 	bool avx512 = false;		/* AVX-512 F, BW, DQ, VL are there and enabled */
+
+	bool operator==(const Contract &) const = default;
 };
 
 /* Holes of every Linux address space around the user half (x86-64 mm.rst): the last

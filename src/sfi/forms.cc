@@ -10,9 +10,19 @@ namespace ub::sfi {
 
 namespace {
 
-constexpr uint32_t kMaxForms = 640;	/* real images have 100 to 400 */
-constexpr uint32_t kPlaces = 1024;	/* a power of 2 */
+constexpr uint32_t kMaxForms = 1000;	/* real images have 100 to 400, all of a program 500 */
+constexpr uint32_t kPlaces = 2048;	/* a power of 2 */
 static_assert(kMaxForms < kPlaces);
+
+/* Forms that outlive the image they were found in: one verification at a time uses them,
+ * others use their arena's. Empty when the module is loaded. */
+struct {
+	alignas(Form) uint8_t forms[(kMaxForms + 1) * sizeof(Form)];
+	uint16_t places[kPlaces];
+	uint16_t count;
+	Contract contract;	/* the forms are of this machine */
+	bool taken;
+} constinit g_kept = {};
 
 /* Does a ModRM byte follow the opcode? Only for where to look first. */
 bool has_modrm(bool map_0f, uint8_t opcode)
@@ -36,7 +46,7 @@ uint32_t first_place(uint64_t bytes)
 	const bool map_0f = at(i) == 0x0f;
 	i += map_0f;
 	const unsigned int count = i + 1 + has_modrm(map_0f, at(i));
-	return uint32_t((bytes << (64 - 8 * count)) * 0x9e3779b97f4a7c15 >> 54) % kPlaces;
+	return uint32_t((bytes << (64 - 8 * count)) * 0x9e3779b97f4a7c15 >> 53) % kPlaces;
 }
 
 template <typename T>
@@ -168,6 +178,30 @@ InstructionReader *start_reading(const Image &image, const Contract &contract, A
 	reader->forms = forms;
 	reader->places = places;
 	return reader;
+}
+
+void borrow_forms(InstructionReader &reader)
+{
+	if (__atomic_exchange_n(&g_kept.taken, true, __ATOMIC_ACQUIRE))
+		return;
+	if (g_kept.count > kMaxForms / 4 * 3 || g_kept.contract != *reader.contract) {
+		g_kept.count = 0;
+		g_kept.contract = *reader.contract;
+		__builtin_memset(g_kept.places, 0, sizeof(g_kept.places));
+	}
+	reader.forms = reinterpret_cast<Form *>(g_kept.forms);
+	reader.places = g_kept.places;
+	reader.form_count = g_kept.count;
+	reader.forms_borrowed = true;
+}
+
+void give_back_forms(InstructionReader &reader)
+{
+	if (!reader.forms_borrowed)
+		return;
+	reader.forms_borrowed = false;
+	g_kept.count = reader.form_count;
+	__atomic_store_n(&g_kept.taken, false, __ATOMIC_RELEASE);
 }
 
 const char *find_form(InstructionReader &reader, uint32_t offset, const Form *&form)

@@ -77,14 +77,20 @@ struct InstructionReader {
 	ZydisDecoder decoder;
 	ZydisDecodedInstruction decoded;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-	/* Forms seen in this image, and their places by a hash of the first bytes: forms.cc. */
+	/* Forms seen, and their places by a hash of the first bytes: forms.cc. */
 	Form *forms;
 	uint16_t *places;
 	uint16_t form_count;
+	bool forms_borrowed;
 };
 
 /* Null when there is no memory, or no decoder, for it. */
 InstructionReader *start_reading(const Image &image, const Contract &contract, Arena &arena);
+
+/* A form is a fact of the machine, not of an image: the forms of images read before serve
+ * `reader` too, until they are given back, unless they are in use. */
+void borrow_forms(InstructionReader &reader);
+void give_back_forms(InstructionReader &reader);
 
 /* Reads the instruction at `offset` into `out`. Return: null, or why it is refused. */
 const char *read_instruction(InstructionReader &reader, uint32_t offset, Instruction &out);

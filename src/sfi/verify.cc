@@ -35,8 +35,6 @@
  */
 #include "sfi/verify.h"
 
-#include <bit>
-
 #include "sfi/instruction.h"
 #include "sfi/rules.h"
 #include "sfi/state.h"
@@ -107,6 +105,7 @@ private:
 
 	Result<> check_bounds();
 	Result<> decode();
+	Result<> read_all(InstructionReader &reader);
 	Result<> link();
 	Result<> check_polls();
 	Result<> check_faults();
@@ -157,19 +156,28 @@ Result<> Verifier::decode()
 	if (!reader)
 		return refuse(0, "there is no decoder");
 
+	borrow_forms(*reader);
+	const Result<> read = read_all(*reader);
+	give_back_forms(*reader);
+	TRY(read);
+	if (!ends_path(code_.back()))
+		return refuse(code_.back().offset, "control runs past the end");
+	return Nothing{};
+}
+
+/* Every instruction from the first byte to the last. */
+Result<> Verifier::read_all(InstructionReader &reader)
+{
 	for (uint32_t offset = 0; offset < size(); offset += code_.back().length) {
 		Instruction *instruction = code_.push_back({});
 
 		if (!instruction)
 			return refuse(offset, "more instructions than one for every two bytes");
-		if (const char *why = read_instruction(*reader, offset, *instruction))
+		if (const char *why = read_instruction(reader, offset, *instruction))
 			return refuse(offset, why);
 		starts_[offset] = uint32_t(code_.size() - 1);
 		uses_fpu_ |= instruction->vector;
 	}
-
-	if (!ends_path(code_.back()))
-		return refuse(code_.back().offset, "control runs past the end");
 	return Nothing{};
 }
 
@@ -250,9 +258,9 @@ Result<> Verifier::check_faults()
 /* What an instruction asks of the registers. */
 Result<> Verifier::check_values(const State &now, const Instruction &instruction)
 {
-	for (unsigned int left = instruction.reads; left; left &= left - 1)
-		if (now.r[std::countr_zero(left)].kind == Value::kKernel)
-			return refuse(instruction.offset, "the kernel's value that entry or a poll left in r9 is read");
+	/* Only r9 can hold it: entry and polls leave it there, and a move would read it. */
+	if ((instruction.reads & (1u << kR9)) && now.r[kR9].kind == Value::kKernel)
+		return refuse(instruction.offset, "the kernel's value that entry or a poll left in r9 is read");
 	if (instruction.base != kNoRegister && !now.r[instruction.base].reaches_user_only(instruction.displacement))
 		return refuse(instruction.offset, "an access through a register that is not proven to hold a user address");
 	return Nothing{};

@@ -41,22 +41,29 @@ void Assembler::put(uint8_t byte)
 	bytes_[size_++] = byte;
 }
 
+void Assembler::raw(const uint8_t *bytes, size_t count)
+{
+	if (capacity_ - size_ < count) {
+		overflow_ = true;
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		bytes_[size_ + i] = bytes[i];
+	size_ += uint32_t(count);
+}
+
 void Assembler::put32(uint32_t value)
 {
-	for (int i = 0; i < 4; i++)
-		put(uint8_t(value >> 8 * i));
+	uint8_t bytes[sizeof(value)];
+
+	__builtin_memcpy(bytes, &value, sizeof(value));
+	raw(bytes, sizeof(bytes));
 }
 
 void Assembler::put64(uint64_t value)
 {
 	put32(uint32_t(value));
 	put32(uint32_t(value >> 32));
-}
-
-void Assembler::raw(const uint8_t *bytes, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		put(bytes[i]);
 }
 
 Label Assembler::label()

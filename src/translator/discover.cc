@@ -92,6 +92,7 @@ Discovery::Discovery(const Request &request, uint32_t instructions, const sfi::C
 	  queue_(arena, 4 * instructions + 16)
 {
 	region_.insns = Table<Insn>(arena, instructions + kMaxBlockInsns);
+	region_.lowerings = Table<Lowering>(arena, instructions + kMaxBlockInsns);
 	region_.blocks = Table<Block>(arena, instructions + kMaxBlockInsns);
 	region_.targets = Table<Successor>(arena, instructions + kMaxBlockInsns);
 	region_.contexts = Table<Context>(arena, kMaxContexts);
@@ -132,7 +133,7 @@ uint32_t Discovery::insn_at(UserAddr address)
 
 	uint8_t joined[kMaxInsnBytes];
 	const std::span<const uint8_t> bytes = code_.read(address, joined, sizeof(joined));
-	Insn *insn = !bytes.empty() ? region_.insns.push_back(Insn()) : nullptr;
+	Insn *insn = !bytes.empty() ? region_.insns.add() : nullptr;
 	if (!insn)
 		return AddressMap::kMissing;
 	const uint32_t index = uint32_t(region_.insns.size() - 1);
@@ -140,15 +141,16 @@ uint32_t Discovery::insn_at(UserAddr address)
 		region_.insns.resize_down(index);
 		return AddressMap::kMissing;
 	}
-	if (insn->kind != Kind::kRefused) {
-		insn->why = refusal(*insn, contract_);
-		if (insn->why) {
-			insn->kind = Kind::kRefused;
-		} else if (insn->vector && !request_.vectors) {
-			insn->why = "uses vector registers, which this translation does without";
-			insn->kind = Kind::kVector;
-		}
+	Lowering how = lower(*insn, contract_);
+	if (!how.why && insn->vector && !request_.vectors) {
+		insn->kind = Kind::kVector;
+		insn->why = "uses vector registers, which this translation does without";
+		how = lower(*insn, contract_);
+	} else if (how.why) {
+		insn->why = how.why;
+		insn->kind = Kind::kRefused;
 	}
+	region_.lowerings.push_back(how);
 	return index;
 }
 

@@ -21,13 +21,14 @@ struct Decoder::State {
 	ZydisDecoder zydis;
 	ZydisDecodedInstruction insn;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-	KeptInsns kept;
 	KeptInsn latest;
-
-	explicit State(Arena &arena) : kept(arena) {}
+	KeptInsns *kept;	/* may be null */
 };
 
 namespace {
+
+constinit KeptInsns g_kept;
+constinit bool g_kept_taken = false;
 
 constexpr bool is_legacy_prefix(uint8_t b)
 {
@@ -522,12 +523,31 @@ void take_values(const ImmediateField &immediate, Insn &insn)
 
 } // namespace
 
-Decoder::Decoder(Arena &arena) : state_(arena.raw<State>(1))
+KeptInsns *KeptInsns::borrow()
+{
+	if (__atomic_exchange_n(&g_kept_taken, true, __ATOMIC_ACQUIRE))
+		return nullptr;
+	g_kept.refresh();
+	return &g_kept;
+}
+
+void KeptInsns::give_back()
+{
+	__atomic_store_n(&g_kept_taken, false, __ATOMIC_RELEASE);
+}
+
+Decoder::Decoder(Arena &arena) : state_(arena.make<State>())
 {
 	if (!state_)
 		return;
-	new (state_) State(arena);
 	ZydisDecoderInit(&state_->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	state_->kept = KeptInsns::borrow();
+}
+
+Decoder::~Decoder()
+{
+	if (state_ && state_->kept)
+		state_->kept->give_back();
 }
 
 bool Decoder::decode(UserAddr address, const uint8_t *bytes, size_t count, Insn &insn)
@@ -536,9 +556,9 @@ bool Decoder::decode(UserAddr address, const uint8_t *bytes, size_t count, Insn 
 
 	if (!state_)
 		return false;
-	if (count >= sizeof(head)) {
+	if (state_->kept && count >= sizeof(head)) {
 		__builtin_memcpy(&head, bytes, sizeof(head));
-		const KeptInsn *kept = state_->kept.find(head);
+		const KeptInsn *kept = state_->kept->find(head);
 		if (kept && kept->insn.length <= count) {
 			insn = kept->insn;
 			insn.address = address;
@@ -559,12 +579,12 @@ bool Decoder::decode(UserAddr address, const uint8_t *bytes, size_t count, Insn 
 	__builtin_memcpy(insn.bytes, bytes, insn.length);
 	if (const char *why = take_all(state_->insn, state_->operands, insn))
 		refuse(insn, why);
-	if (count >= sizeof(head) && insn.why != kHoldsLandingPad) {
+	if (state_->kept && count >= sizeof(head) && insn.why != kHoldsLandingPad) {
 		KeptInsn &kept = state_->latest;
 		kept = {.head = 0, .head_mask = 0, .immediate = {}, .insn = insn};
 		find_head(state_->insn, bytes, kept);
 		if (kept.head_mask)
-			state_->kept.keep(head, kept);
+			state_->kept->keep(head, kept);
 	}
 	return true;
 }

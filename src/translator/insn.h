@@ -129,6 +129,9 @@ class Decoder {
 public:
 	/* The decoder's state comes from the arena: it is too big for a kernel stack. */
 	explicit Decoder(Arena &arena);
+	~Decoder();
+	Decoder(const Decoder &) = delete;
+	Decoder &operator=(const Decoder &) = delete;
 
 	/* Decodes the instruction whose first `count` bytes (at most 15) are given. False when
 	 * they are not an instruction; an instruction that is never translated is kRefused. */

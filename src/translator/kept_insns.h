@@ -2,7 +2,8 @@
 /*
  * KeptInsns: decoded instructions by their first bytes, a part of the decoder. Most
  * instructions of a region differ from an earlier one in address, displacement and
- * immediate only; these three the decoder puts into a copy.
+ * immediate only; these three the decoder puts into a copy. What was kept serves later
+ * attempts too; of several at a time one has it, the others begin with nothing.
  */
 #pragma once
 
@@ -27,13 +28,15 @@ struct KeptInsn {
 
 class KeptInsns {
 public:
-	explicit KeptInsns(Arena &arena) : kept_(arena, kMax), places_(arena.make<uint16_t>(kPlaces)) {}
+	KeptInsns() = default;
+	KeptInsns(const KeptInsns &) = delete;
+	KeptInsns &operator=(const KeptInsns &) = delete;
 
 	/* `head` is the instruction's first eight bytes. Null: nothing like it was kept. */
 	const KeptInsn *find(uint64_t head) const
 	{
-		for (uint32_t i = first_place(head); places_ && places_[i]; i = (i + 1) % kPlaces) {
-			const KeptInsn &kept = kept_[places_[i] - 1u];
+		for (uint32_t i = first_place(head); places_[i]; i = (i + 1) % kPlaces) {
+			const KeptInsn &kept = at(places_[i] - 1u);
 			if ((head & kept.head_mask) == kept.head)
 				return &kept;
 		}
@@ -44,16 +47,30 @@ public:
 	{
 		uint32_t i = first_place(head);
 
-		if (!places_ || !kept_.push_back(insn))
+		if (count_ == kMax)
 			return;
 		while (places_[i])
 			i = (i + 1) % kPlaces;
-		places_[i] = uint16_t(kept_.size());
+		new (&at(count_)) KeptInsn(insn);
+		places_[i] = ++count_;
 	}
 
+	/* Before an attempt: makes room where there is little left. */
+	void refresh()
+	{
+		if (count_ <= kMax / 4 * 3)
+			return;
+		count_ = 0;
+		__builtin_memset(places_, 0, sizeof(places_));
+	}
+
+	/* The one that serves all attempts, or null while another has it. */
+	static KeptInsns *borrow();
+	void give_back();
+
 private:
-	static constexpr uint32_t kMax = 768;
-	static constexpr uint32_t kPlaces = 1024;	/* a power of 2 */
+	static constexpr uint32_t kMax = 1000;
+	static constexpr uint32_t kPlaces = 2048;	/* a power of 2 */
 	static_assert(kMax < kPlaces);
 
 	/* By opcode and ModRM, or as many bytes: what else differs is told apart by the mask. */
@@ -72,11 +89,15 @@ private:
 		const bool alone = escaped ? row == 0x80
 					   : row == 0x50 || row == 0x70 || row == 0xb0 || (opcode & 0xfc) == 0xe8;
 		const uint64_t key = (bytes & (alone ? 0xff : 0xffff)) | uint64_t(escaped) << 16 | (head & 0xff) << 17;
-		return uint32_t(key * 0x9e3779b97f4a7c15 >> 54) % kPlaces;
+		return uint32_t(key * 0x9e3779b97f4a7c15 >> 53) % kPlaces;
 	}
 
-	Table<KeptInsn> kept_;
-	uint16_t *places_;
+	KeptInsn &at(uint32_t i) { return reinterpret_cast<KeptInsn *>(kept_)[i]; }
+	const KeptInsn &at(uint32_t i) const { return reinterpret_cast<const KeptInsn *>(kept_)[i]; }
+
+	alignas(KeptInsn) uint8_t kept_[kMax * sizeof(KeptInsn)] = {};
+	uint16_t places_[kPlaces] = {};
+	uint16_t count_ = 0;
 };
 
 } // namespace ub::translator

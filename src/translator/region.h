@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/extent.h"
 #include "translator/insn.h"
+#include "translator/lowering.h"
 
 namespace ub::translator {
 
@@ -66,6 +67,7 @@ struct Context {
 
 struct Region {
 	Table<Insn> insns;		/* in the order they were decoded */
+	Table<Lowering> lowerings;	/* of each */
 	Table<Block> blocks;		/* 0 is the entry */
 	Table<Context> contexts;
 	Table<Successor> targets;

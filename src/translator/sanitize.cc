@@ -339,12 +339,7 @@ Lowering lower(const Insn &insn, const sfi::Contract &contract)
 	return exit_because(insn.why);
 }
 
-const char *refusal(const Insn &insn, const sfi::Contract &contract)
-{
-	return lower(insn, contract).why;
-}
-
-Result<Plan> sanitize(const Region &region, const sfi::Contract &contract, Arena &arena)
+Result<Plan> sanitize(const Region &region, Arena &arena)
 {
 	Plan plan;
 
@@ -356,11 +351,8 @@ Result<Plan> sanitize(const Region &region, const sfi::Contract &contract, Arena
 	for (uint32_t b = 0; b < region.blocks.size(); b++) {
 		const Block &block = region.blocks[b];
 		plan.first_step[b] = uint32_t(plan.steps.size());
-		for (const Insn &insn : region.of(block)) {
-			Step step;
-			step.how = lower(insn, contract);
-			plan.steps.push_back(step);
-		}
+		for (uint32_t i = 0; i < block.count; i++)
+			plan.steps.push_back({.how = region.lowerings[block.first + i]});
 		uint16_t live = flags_live_out(region, block);
 		for (uint32_t i = block.count; i-- > 0;) {
 			Step &step = plan.of(b, i);

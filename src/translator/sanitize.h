@@ -23,10 +23,7 @@ inline constexpr uint64_t kLowestAbsolute = 64 << 10;
 /* The decision for one instruction on this machine. */
 Lowering lower(const Insn &insn, const sfi::Contract &contract);
 
-/* Why an instruction is always an exit, or null. */
-const char *refusal(const Insn &insn, const sfi::Contract &contract);
-
 /* kNoMemory when the arena is used up. */
-Result<Plan> sanitize(const Region &region, const sfi::Contract &contract, Arena &arena);
+Result<Plan> sanitize(const Region &region, Arena &arena);
 
 } // namespace ub::translator

@@ -37,7 +37,7 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 {
 	Region region = TRY(discover(request, instructions, contract, arena));
 	TRY(analyze(region, arena));
-	Plan plan = TRY(sanitize(region, contract, arena));
+	Plan plan = TRY(sanitize(region, arena));
 	const uint32_t room = std::min(code.bytes, kMaxBytes);
 	const Emission emission = TRY(emit(region, plan, code.address, room, contract, arena));
 
