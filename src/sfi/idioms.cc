@@ -30,9 +30,8 @@ public:
 	{
 		if (bytes_.size() - at_ < 4)
 			return false;
-		value = 0;
-		for (int shift = 0; shift < 32; shift += 8)
-			value |= uint32_t(bytes_[at_++]) << shift;
+		__builtin_memcpy(&value, &bytes_[at_], 4);
+		at_ += 4;
 		return true;
 	}
 

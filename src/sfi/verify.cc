@@ -169,7 +169,7 @@ Result<> Verifier::decode()
 Result<> Verifier::read_all(InstructionReader &reader)
 {
 	for (uint32_t offset = 0; offset < size(); offset += code_.back().length) {
-		Instruction *instruction = code_.push_back({});
+		Instruction *instruction = code_.add();
 
 		if (!instruction)
 			return refuse(offset, "more instructions than one for every two bytes");
@@ -209,9 +209,14 @@ Result<> Verifier::link()
 	blocks_ = Table<Block>(arena_, count);
 	if (arena_.exhausted())
 		return Fault::kNoMemory;
-	for (uint32_t i = 0; i < code_.size(); i++)
-		if (code_[i].block)
-			blocks_.push_back({.first = i});
+	for (uint32_t i = 0; i < code_.size(); i++) {
+		if (!code_[i].block)
+			continue;
+		Block &block = *blocks_.add();
+		block.first = i;
+		block.changed = false;
+		block.before = State();
+	}
 	return Nothing{};
 }
 

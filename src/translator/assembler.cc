@@ -297,12 +297,16 @@ void Assembler::jcc_near(uint8_t condition, Label to)
 
 void Assembler::exit_stub(uint32_t number, KernelAddr leave)
 {
-	mov_imm(kScratch, number);
-	const int64_t distance = leave - (base_ + (int64_t(size_) + 5));
-	if (!fits32(distance))
-		overflow_ = true;
-	put(0xe9);
-	put32(uint32_t(distance));
+	/* 41 b9 <number>	mov	r9d, number
+	 * e9 <rel32>		jmp	leave */
+	uint8_t bytes[] = {0x41, 0xb9, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0};
+	const int64_t distance = leave - (base_ + (int64_t(size_) + int64_t(sizeof(bytes))));
+	const int32_t relative = int32_t(distance);
+
+	overflow_ |= !fits32(distance);
+	__builtin_memcpy(bytes + 2, &number, sizeof(number));
+	__builtin_memcpy(bytes + 7, &relative, sizeof(relative));
+	raw(bytes, sizeof(bytes));
 }
 
 } // namespace ub::translator
