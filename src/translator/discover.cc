@@ -204,11 +204,12 @@ void Discovery::want(const Successor &to, uint32_t cost)
 		return;
 	uint32_t index = block_index_.find(to.context, to.address);
 	if (index == AddressMap::kMissing) {
-		Block block;
-		block.start = to.address;
-		block.context = to.context;
-		if (!region_.blocks.push_back(block))
+		Block *block = region_.blocks.add();
+		if (!block)
 			return;
+		*block = Block();
+		block->start = to.address;
+		block->context = to.context;
 		index = uint32_t(region_.blocks.size() - 1);
 		if (!block_index_.put(to.context, to.address, index))
 			return;

@@ -42,8 +42,11 @@ const GuestCode::Page *GuestCode::page_at(UserAddr start)
 
 std::span<const uint8_t> GuestCode::read(UserAddr address, uint8_t *joined, size_t count)
 {
-	size_t done = 0;
+	/* Mostly it lies in the page of the one before. */
+	if (last_ && address.value - last_->start.value + count <= last_->count && address >= last_->start)
+		return {last_->bytes + (address.value - last_->start.value), count};
 
+	size_t done = 0;
 	while (done < count) {
 		const UserAddr at = address + int64_t(done);
 		const uint32_t offset = at.value % kPageBytes;
