@@ -10,9 +10,9 @@
 #include "translator/insn.h"
 
 #include <Zydis/Decoder.h>
-#include <Zydis/Register.h>
 
 #include "sfi/rules.h"
+#include "translator/gpr_name.h"
 #include "translator/kept_insns.h"
 
 namespace ub::translator {
@@ -27,36 +27,10 @@ struct Decoder::State {
 
 namespace {
 
-constinit KeptInsns g_kept;
-constinit bool g_kept_taken = false;
-
 constexpr bool is_legacy_prefix(uint8_t b)
 {
 	return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x2e || b == 0x36 ||
 	       b == 0x3e || b == 0x26 || b == 0x64 || b == 0x65;
-}
-
-struct GprName {
-	Gpr reg = kNoGpr;
-	bool high_byte = false;
-};
-
-/* Zydis numbers the general registers of one width in encoding order, but for the bytes. */
-GprName gpr_of(ZydisRegister r)
-{
-	if (r >= ZYDIS_REGISTER_RAX && r <= ZYDIS_REGISTER_R15)
-		return {Gpr(r - ZYDIS_REGISTER_RAX)};
-	if (r >= ZYDIS_REGISTER_EAX && r <= ZYDIS_REGISTER_R15D)
-		return {Gpr(r - ZYDIS_REGISTER_EAX)};
-	if (r >= ZYDIS_REGISTER_AX && r <= ZYDIS_REGISTER_R15W)
-		return {Gpr(r - ZYDIS_REGISTER_AX)};
-	if (r >= ZYDIS_REGISTER_AL && r <= ZYDIS_REGISTER_BL)
-		return {Gpr(r - ZYDIS_REGISTER_AL)};
-	if (r >= ZYDIS_REGISTER_AH && r <= ZYDIS_REGISTER_BH)
-		return {Gpr(r - ZYDIS_REGISTER_AH), true};
-	if (r >= ZYDIS_REGISTER_SPL && r <= ZYDIS_REGISTER_R15B)
-		return {Gpr(r - ZYDIS_REGISTER_SPL + 4)};
-	return {};
 }
 
 bool is_shift(const ZydisDecodedInstruction &z)
@@ -456,85 +430,7 @@ const char *take_all(const ZydisDecodedInstruction &z, const ZydisDecodedOperand
 	return check_shape(z, insn);
 }
 
-/* What of the instruction is in the bytes before its displacement and immediate. */
-void find_head(const ZydisDecodedInstruction &z, const uint8_t *bytes, KeptInsn &kept)
-{
-	const auto &disp = z.raw.disp;
-	const auto &imm = z.raw.imm[0];
-	size_t head_bytes = z.length - disp.size / 8u - imm.size / 8u;
-	const bool in_order = (!disp.size || disp.offset == head_bytes) &&
-			      (!imm.size || imm.offset == head_bytes + disp.size / 8u);
-
-	kept.immediate = {imm.offset, uint8_t(imm.size / 8), bool(imm.is_signed), bool(imm.is_relative)};
-	/* The flags of a shift depend on the count, an EVEX displacement on the operands. */
-	if (imm.size && is_shift(z))
-		head_bytes = z.length;
-	if (!in_order || z.raw.imm[1].size || head_bytes > sizeof(kept.head) ||
-	    (z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && disp.size))
-		return;
-	for (size_t i = 0; i < head_bytes; i++) {
-		kept.head |= uint64_t(bytes[i]) << 8 * i;
-		kept.head_mask |= uint64_t(0xff) << 8 * i;
-	}
-}
-
-template <typename T>
-uint64_t number(const uint8_t *bytes)
-{
-	T value;
-	__builtin_memcpy(&value, bytes, sizeof(value));
-	return uint64_t(int64_t(value));
-}
-
-uint64_t number(const uint8_t *bytes, uint8_t count, bool is_signed)
-{
-	switch (count) {
-	case 1:
-		return is_signed ? number<int8_t>(bytes) : number<uint8_t>(bytes);
-	case 2:
-		return is_signed ? number<int16_t>(bytes) : number<uint16_t>(bytes);
-	case 4:
-		return is_signed ? number<int32_t>(bytes) : number<uint32_t>(bytes);
-	default:
-		return number<int64_t>(bytes);
-	}
-}
-
-/* Makes a copy of a kept instruction the one at its address with its bytes. */
-void take_values(const ImmediateField &immediate, Insn &insn)
-{
-	MemOperand &m = insn.mem;
-
-	if (m.present) {
-		m.disp = insn.disp_bytes ? int64_t(number(insn.bytes + insn.disp_at, insn.disp_bytes, true)) : 0;
-		if (m.rip_relative) {
-			m.disp += int64_t(insn.next().value);
-			if (m.address32)
-				m.disp = int64_t(uint32_t(m.disp));
-		}
-	}
-	if (immediate.bytes) {
-		insn.target = number(insn.bytes + immediate.at, immediate.bytes, immediate.is_signed) +
-			      (immediate.relative ? insn.next().value : 0);
-		if (insn.kind == Kind::kReturn)
-			insn.pop_bytes = uint16_t(insn.target);
-	}
-}
-
 } // namespace
-
-KeptInsns *KeptInsns::borrow()
-{
-	if (__atomic_exchange_n(&g_kept_taken, true, __ATOMIC_ACQUIRE))
-		return nullptr;
-	g_kept.refresh();
-	return &g_kept;
-}
-
-void KeptInsns::give_back()
-{
-	__atomic_store_n(&g_kept_taken, false, __ATOMIC_RELEASE);
-}
 
 Decoder::Decoder(Arena &arena) : state_(arena.make<State>())
 {
@@ -563,7 +459,7 @@ bool Decoder::decode(UserAddr address, const uint8_t *bytes, size_t count, Insn 
 			insn = kept->insn;
 			insn.address = address;
 			__builtin_memcpy(insn.bytes, bytes, insn.length);
-			take_values(kept->immediate, insn);
+			kept->place(insn);
 			if (insn.kind != Kind::kNothing && insn.kind != Kind::kSyscall && holds_endbr(insn))
 				refuse(insn, kHoldsLandingPad);
 			return true;
@@ -582,7 +478,7 @@ bool Decoder::decode(UserAddr address, const uint8_t *bytes, size_t count, Insn 
 	if (state_->kept && count >= sizeof(head) && insn.why != kHoldsLandingPad) {
 		KeptInsn &kept = state_->latest;
 		kept = {.head = 0, .head_mask = 0, .immediate = {}, .insn = insn};
-		find_head(state_->insn, bytes, kept);
+		find_head(state_->insn, bytes, is_shift(state_->insn), kept);
 		if (kept.head_mask)
 			state_->kept->keep(head, kept);
 	}

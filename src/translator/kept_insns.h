@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <Zydis/DecoderTypes.h>
+
 #include "translator/insn.h"
 
 namespace ub::translator {
@@ -24,7 +26,14 @@ struct KeptInsn {
 	uint64_t head_mask = 0;
 	ImmediateField immediate;
 	Insn insn;
+
+	/* Makes a copy of `insn`, given its address and bytes, the one that stands there. */
+	void place(Insn &copy) const;
 };
+
+/* What of an instruction is in the bytes before its displacement and immediate; in all of
+ * them if the immediate decides more than its own value, as a shift's count does. */
+void find_head(const ZydisDecodedInstruction &z, const uint8_t *bytes, bool immediate_decides, KeptInsn &kept);
 
 class KeptInsns {
 public:
