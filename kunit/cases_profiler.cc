@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "profiler/payoff.h"
 #include "profiler/profiler.h"
 #include "profiler/site.h"
 
@@ -15,9 +16,11 @@ using ub::UserAddr;
 using ub::profiler::judge;
 using ub::profiler::kMaxObservations;
 using ub::profiler::learn;
+using ub::profiler::Payoff;
 using ub::profiler::Site;
 using ub::profiler::Sites;
 using ub::profiler::Stage;
+using ub::profiler::Verdict;
 
 uint64_t short_ns()
 {
@@ -136,6 +139,81 @@ UB_CASE(sites, learn_keeps_each_branch_once)
 		CHECK(learn(site, {UserAddr(i), UserAddr(i)}));
 	CHECK(!learn(site, {UserAddr(9), UserAddr(10)}));
 	CHECK_EQ(site.observations().size(), kMaxObservations);
+}
+
+/* A window of translated gaps, and what it says. */
+Verdict window(Payoff &payoff, uint64_t translated_ns, uint64_t now_ns = 1)
+{
+	while (!ub::profiler::translated_gap(payoff, translated_ns))
+		;
+	return ub::profiler::weigh(payoff, now_ns);
+}
+
+Payoff natively(uint64_t ns)
+{
+	Payoff payoff;
+
+	for (unsigned i = 0; i < ub::profiler::kSamples; i++)
+		ub::profiler::native_gap(payoff, ns);
+	return payoff;
+}
+
+UB_CASE(payoff, the_faster_side_wins)
+{
+	Payoff pays = natively(1000), loses = natively(1000);
+
+	CHECK(window(pays, 900) == Verdict::kPays);
+	CHECK(window(loses, 1100) == Verdict::kNone);
+	CHECK(window(loses, 1100) == Verdict::kLoses);
+}
+
+UB_CASE(payoff, one_bad_window_is_not_enough)
+{
+	Payoff payoff = natively(1000);
+
+	for (int i = 0; i < 10; i++) {
+		CHECK(window(payoff, 2000) == Verdict::kNone);
+		CHECK(window(payoff, 900) == Verdict::kPays);
+	}
+}
+
+UB_CASE(payoff, a_few_interrupted_gaps_decide_nothing)
+{
+	Payoff payoff = natively(1000);
+
+	for (int round = 0; round < 10; round++) {
+		for (unsigned i = 0; i < ub::profiler::kSamples; i++)
+			ub::profiler::translated_gap(payoff, i < 4 ? 1000000 : 990);
+		CHECK(ub::profiler::weigh(payoff, 1) == Verdict::kPays);
+	}
+}
+
+UB_CASE(payoff, without_native_samples_there_is_no_verdict)
+{
+	Payoff payoff;
+
+	CHECK(window(payoff, 1) == Verdict::kNone);
+	CHECK(!payoff.decided());
+}
+
+UB_CASE(payoff, a_verdict_is_doubted_after_ever_longer)
+{
+	Payoff payoff = natively(1000);
+	uint64_t now = 1000000000, before = 0;
+
+	for (int i = 0; i < 20; i++) {
+		CHECK(window(payoff, 900, now) == Verdict::kPays);
+		uint64_t holds = payoff.doubt_at_ns - now;
+		CHECK(i < 9 ? holds > before : holds == before);
+		CHECK(!payoff.doubtful(payoff.doubt_at_ns - 1));
+		CHECK(payoff.doubtful(payoff.doubt_at_ns));
+		before = holds;
+		now = payoff.doubt_at_ns;
+		ub::profiler::watch(payoff);
+		CHECK(!payoff.decided());
+		for (unsigned n = 0; n < ub::profiler::kSamples; n++)
+			ub::profiler::native_gap(payoff, 1000);
+	}
 }
 
 } // namespace

@@ -116,6 +116,7 @@ void watch_again(Site &site)
 {
 	site.stage = Stage::kWatched;
 	site.short_gaps = 0;
+	profiler::watch(site.payoff);
 }
 
 /* Under the space's lock. */
@@ -150,6 +151,18 @@ Translation *unpublish(ub_space &space, const Site &site)
 	return gone;
 }
 
+/* What was translated turned out not to pay: native again, for a while. Under the space's
+ * lock. Return: what is to be retired, or null. */
+Translation *put_back(ub_space &space, Site &site)
+{
+	if (site.stage != Stage::kTranslated)
+		return nullptr;
+	site.stage = Stage::kDeclined;
+	profiler::doubt_later(site.payoff, ubk_now_ns());
+	space.stat.rolled_back++;
+	return unpublish(space, site);
+}
+
 /* A run left inside its gap for a reason that the next translation will not cure. Under the
  * space's lock. Return: what was put back, to be retired, or null. */
 Translation *count_futile(ub_space &space, Site &site)
@@ -160,11 +173,28 @@ Translation *count_futile(ub_space &space, Site &site)
 	bool mostly = site.futile / 4 > site.reached;
 	site.futile /= 2;
 	site.reached /= 2;
-	if (!mostly || site.stage != Stage::kTranslated)
+	if (!mostly)
 		return nullptr;
-	site.stage = Stage::kDeclined;
-	space.stat.rolled_back++;
-	return unpublish(space, site);
+	return put_back(space, site);
+}
+
+/* A window of translated gaps was timed: the faster side stays, until it is doubted. */
+void weigh(ub_space &space, Site &site)
+{
+	Translation *gone = nullptr;
+	{
+		SpaceLock lock(space);
+		uint64_t now_ns = ubk_now_ns();
+		bool doubtful = site.payoff.doubtful(now_ns);
+
+		if (profiler::weigh(site.payoff, now_ns) == profiler::Verdict::kLoses) {
+			gone = put_back(space, site);
+		} else if (doubtful) {
+			gone = unpublish(space, site);
+			watch_again(site);
+		}
+	}
+	runtime::retire(gone);
 }
 
 /* A run left its gap for want of vector registers. Return: true if they pay. */
@@ -368,9 +398,14 @@ extern "C" void ub_before_syscall(ub_thread *thread)
 	if (!site)
 		return;
 	SpaceLock lock(space);
+	uint64_t now_ns = thread->gap_start_ns + gap_ns;
+
+	profiler::native_gap(site->payoff, gap_ns);
+	if (site->stage == Stage::kDeclined && site->payoff.doubtful(now_ns))
+		watch_again(*site);
 	if (profiler::judge(*site, gap_ns)) {
 		ubk_trace_site_hot(start.value, gap_ns);
-		want(space, *site, ubk_now_ns());
+		want(space, *site, now_ns);
 	}
 }
 
@@ -383,6 +418,8 @@ extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
 
 		if (chain.end == runtime::ChainEnd::kExit)
 			learn_from(space, chain);
+		if (chain.weigh)
+			weigh(space, *chain.weigh);
 		if (chain.end != runtime::ChainEnd::kGap && chain.end != runtime::ChainEnd::kCall)
 			return;
 	}

@@ -147,7 +147,7 @@ void ubk_run_end(int fpu)
 /* Behind a call, outside of a run: on to the next image if what is pending can be served. */
 static noinline notrace unsigned long resume(struct ub_run *run)
 {
-	if (nothing_new_pending((struct pt_regs *)run->regs) && ubk_run_begin(run->fpu))
+	if (nothing_new_pending((struct pt_regs *)run->regs) && ubk_run_begin(run->special & UB_RUN_FPU))
 		return ub_run_find(run);
 	return ub_run_stop(run, true);
 }
@@ -155,7 +155,7 @@ static noinline notrace unsigned long resume(struct ub_run *run)
 /* As resume(), from within a run. */
 static noinline notrace unsigned long end_and_resume(struct ub_run *run)
 {
-	ubk_run_end_inline(run->fpu);
+	ubk_run_end_inline(run->special & UB_RUN_FPU);
 	return resume(run);
 }
 
@@ -198,14 +198,15 @@ static noinline notrace bool pass_seccomp(struct ub_run *run, unsigned long nr, 
 }
 
 /*
- * ubk_next_image() from the exit on. @plain, constant: there is no syscall_work, and the
- * run does not own the vector registers.
+ * ubk_next_image() from the exit on. @plain, constant: there is no syscall_work, and
+ * run->special is 0.
  */
 static __always_inline unsigned long make_call(struct ub_run *run, unsigned int exit_number, const bool plain)
 {
 	const struct ub_exit *exit = ub_run_exit(run, exit_number);
 	struct pt_regs *regs = (struct pt_regs *)run->regs;
-	int fpu = plain ? 0 : run->fpu;
+	unsigned long special = plain ? 0 : run->special;
+	int fpu = special & UB_RUN_FPU;
 	unsigned long work, nr, next, ip;
 	long ax;
 
@@ -242,7 +243,7 @@ static __always_inline unsigned long make_call(struct ub_run *run, unsigned int 
 	ubk_run_begin_inline(fpu);
 	if (unlikely(read_thread_flags() & STOPPING_FLAGS))
 		return end_and_resume(run);
-	return ub_run_next(run, (struct ub_regs *)regs, fpu ? UB_KEY_FPU : 0);
+	return ub_run_next(run, (struct ub_regs *)regs, special);
 }
 
 static noinline notrace unsigned long make_special_call(struct ub_run *run, unsigned int exit)
@@ -254,7 +255,7 @@ notrace unsigned long ubk_next_image(struct ub_run *run, unsigned int exit)
 {
 	if (unlikely(--run->left < 0))
 		return ub_run_refill(run, exit);
-	if (unlikely(READ_ONCE(current_thread_info()->syscall_work) | run->fpu))
+	if (unlikely(READ_ONCE(current_thread_info()->syscall_work) | run->special))
 		return make_special_call(run, exit);
 	return make_call(run, exit, true);
 }

@@ -5,7 +5,7 @@
  *   sampling  one syscall in about `sample_interval` of a thread is looked at
  *   coarse    the thread makes more than `coarse_rate` syscalls a second
  *   fine      the gap after a sampled syscall is short, `hot_samples` times
- * It nominates; whether a translation pays is measured where it runs.
+ * It nominates; whether a translation pays is measured: payoff.h.
  *
  * Times are those of ubk_now_ns(). Only the thread itself calls these on its ub_thread.
  */

@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "base/observation.h"
+#include "profiler/payoff.h"
 
 namespace ub::profiler {
 
@@ -21,7 +22,7 @@ enum class Stage : uint8_t {
 	kWatched,	/* being sampled */
 	kHot,		/* nominated: a translation is wanted or being made */
 	kTranslated,	/* a translation is published */
-	kDeclined,	/* not translated again: nothing to gain, or the verifier said no */
+	kDeclined,	/* native: nothing to gain, it lost, or the verifier said no; payoff may doubt it */
 };
 
 inline constexpr uint32_t kMaxObservations = 512;
@@ -41,6 +42,7 @@ struct Site {
 	uint32_t futile = 0;		/* runs that left inside the gap with nothing to learn */
 	uint32_t vector_exits = 0;	/* runs that left it for want of vector registers */
 	bool vectors = false;		/* its translations use vector registers */
+	Payoff payoff;
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
 	uint32_t learned_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */

@@ -43,18 +43,21 @@ enum class Stopped : uint8_t {
 struct Loop : ub_run {
 	const Cache *cache;
 	uint64_t deadline_ns;		/* 0: the clock was not looked at yet */
+	uint64_t timed_from_ns;		/* when the image being timed began, or 0 */
+	bool timed;			/* a gap of this chain was */
+	profiler::Site *weigh;		/* its window of translated gaps is full */
 	uint32_t granted;		/* images that may follow the first, in all so far */
 	Stopped stopped;
 };
 
-/* Images that may follow before the clock is looked at. */
-uint32_t grant(Loop &loop)
+/* Sets how many images may follow before the clock is looked at. */
+void grant(Loop &loop, uint32_t most)
 {
-	uint32_t images = loop.remaining < kClockEvery ? loop.remaining : kClockEvery;
+	uint32_t images = loop.remaining < most ? loop.remaining : most;
 
 	loop.remaining -= images;
 	loop.granted += images;
-	return images;
+	loop.left = int(images);
 }
 
 /* The translation to run at regs->ip, with the run as it needs it. Null: loop.stopped is set. */
@@ -67,9 +70,9 @@ const Translation *find(Loop &loop)
 	/* Images may have left sp a little outside of the user half. */
 	if (UserAddr(loop.regs->sp).in_user_half())
 		translation = loop.cache->find(start);
-	if (translation && translation->uses_fpu() && !loop.fpu) {
+	if (translation && translation->uses_fpu() && !(loop.special & UB_RUN_FPU)) {
 		ubk_run_end(0);
-		loop.fpu = 1;
+		loop.special |= UB_RUN_FPU;
 		if (!ubk_run_begin(1)) {
 			loop.stopped = Stopped::kNoRun;
 			return nullptr;
@@ -86,6 +89,17 @@ const Translation *find(Loop &loop)
 const Translation &last(const Loop &loop)
 {
 	return *static_cast<const Translation *>(loop.translation);
+}
+
+/* The gap being timed ended at `exit`. */
+void end_timing(Loop &loop, const ub_exit &exit, uint64_t now_ns)
+{
+	profiler::Site &site = *last(loop).site;
+
+	if (!exit.reason && profiler::translated_gap(site.payoff, now_ns - loop.timed_from_ns))
+		loop.weigh = &site;
+	loop.timed_from_ns = 0;
+	loop.timed = true;
 }
 
 /* The last image left inside its gap. */
@@ -165,7 +179,7 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 	loop.cache = &cache;
 	loop.buckets = cache.buckets();
 	loop.remaining = ub_settings.chain_max - 1;	/* the first one is not granted */
-	loop.left = int(grant(loop));
+	grant(loop, kClockEvery);
 	if (loop.fs_base == ~0ul || (regs.flags & ~kUserFlags) != kFixedFlags)
 		return chain;
 
@@ -178,7 +192,8 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 		count(loop, thread, chain);
 	}
 	if (loop.stopped == Stopped::kInside || loop.stopped == Stopped::kNoImage)
-		ubk_run_end(loop.fpu != 0);
+		ubk_run_end(loop.special & UB_RUN_FPU);
+	chain.weigh = loop.weigh;
 	if (chain.end == ChainEnd::kExit)
 		ubk_trace_exit(regs.ip, unsigned(chain.reason));
 	return chain;
@@ -205,15 +220,32 @@ extern "C" unsigned long ub_run_refill(ub_run *run, unsigned int exit)
 		loop.deadline_ns = now_ns + ub_settings.chain_max_us * uint64_t(1000);
 	else if (now_ns >= loop.deadline_ns)
 		return ub_run_leave(run, exit);
-	loop.left = int(grant(loop));
+
+	/* One gap between two looks is timed, in each chain, and more often until there is a verdict. */
+	if (loop.timed_from_ns) {
+		end_timing(loop, *ub_run_exit(run, exit), now_ns);
+		grant(loop, kClockEvery);
+	} else if (!loop.timed || !last(loop).site->payoff.decided()) {
+		loop.special |= UB_RUN_TIMED;
+		grant(loop, 1);
+	} else {
+		grant(loop, kClockEvery);
+	}
 	return ubk_next_image(run, exit);
 }
 
 extern "C" unsigned long ub_run_find(ub_run *run)
 {
-	const Translation *translation = find(static_cast<Loop &>(*run));
+	Loop &loop = static_cast<Loop &>(*run);
+	const Translation *translation = find(loop);
 
-	return translation ? translation->code : 0;
+	if (!translation)
+		return 0;
+	if (loop.special & UB_RUN_TIMED) {
+		loop.special &= ~UB_RUN_TIMED;
+		loop.timed_from_ns = ubk_now_ns();
+	}
+	return translation->code;
 }
 
 extern "C" unsigned long ub_run_stop(ub_run *run, int made)

@@ -39,6 +39,10 @@ struct ub_translation {
 };
 #define UB_KEY_FPU	(1ul << 63)
 
+/* ub_run.special */
+#define UB_RUN_FPU	1ul	/* the run owns the vector registers */
+#define UB_RUN_TIMED	2ul	/* the next image is asked of ub_run_find(), which looks at the clock */
+
 /* What images need beside the user's registers, and what they leave. */
 struct ub_run {
 	unsigned long mask;		/* ~(1 << mask_bit) */
@@ -50,7 +54,7 @@ struct ub_run {
 
 	/* For what happens between images. ub_run_refill() ends a run whose `remaining` is 0. */
 	unsigned int remaining;		/* images that it may still grant */
-	unsigned long fpu;		/* the run owns the vector registers */
+	unsigned long special;		/* UB_RUN_*; what takes the longer way between images */
 	struct ub_regs *regs;
 	const struct ub_translation *translation;	/* whose image runs */
 	struct ub_translation *const *buckets;		/* of the cache */
@@ -102,16 +106,16 @@ static inline unsigned int ub_bucket(unsigned long start)
 	return start % UB_BUCKETS;
 }
 
-/* The image for regs->ip where it is the first in its bucket. @regs: run->regs; @fpu_key:
- * UB_KEY_FPU if the run owns the vector registers, else 0. Context: inside a run. Return: as
- * ubk_next_image(). */
-static inline unsigned long ub_run_next(struct ub_run *run, const struct ub_regs *regs, unsigned long fpu_key)
+/* The image for regs->ip where it is the first in its bucket. @regs, @special: those of the
+ * run. Context: inside a run. Return: as ubk_next_image(). */
+static inline unsigned long ub_run_next(struct ub_run *run, const struct ub_regs *regs, unsigned long special)
 {
+	unsigned long fpu_key = special & UB_RUN_FPU ? UB_KEY_FPU : 0;
 	unsigned long ip = regs->ip;
 	const struct ub_translation *at = __atomic_load_n(&run->buckets[ub_bucket(ip)], __ATOMIC_ACQUIRE);
 
 	/* Images may have left sp a little outside of the user half. */
-	if (__builtin_expect(at->key != (ip | fpu_key) || UB_HIGH_HALF(regs->sp) > 0x7fff, 0))
+	if (__builtin_expect(special & UB_RUN_TIMED || at->key != (ip | fpu_key) || UB_HIGH_HALF(regs->sp) > 0x7fff, 0))
 		return ub_run_find(run);
 	run->translation = at;
 	return at->code;

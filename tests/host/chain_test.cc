@@ -322,6 +322,21 @@ TEST_F(Chains, a_futile_site_is_put_back)
 	EXPECT_LE(process_->count(UB_COUNT_exits), kCalls / 4);
 }
 
+/* A gap that takes longer translated than natively is put back. */
+TEST_F(Chains, a_site_that_does_not_pay_is_put_back)
+{
+	slow_runs = true;
+	loop(SYS_getppid, 4 * kCalls, [&] { code_.raw({0x49, 0xff, 0xc4}); /* inc r12 */ });
+	process_->state.regs.r12 = 0;
+	const Ended ended = finish();
+	slow_runs = false;
+
+	EXPECT_EQ(ended.state.regs.r12, 4 * kCalls);
+	EXPECT_GE(process_->stat().rolled_back, 1u);
+	EXPECT_GE(process_->count(UB_COUNT_chained), 2000u);
+	EXPECT_LE(share_chained(), 0.5);
+}
+
 TEST_F(Chains, long_gaps_stay_native)
 {
 	loop(SYS_getppid, 300, [&] {

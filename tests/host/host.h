@@ -48,6 +48,9 @@ void make_syscall(ub_regs *regs);
 /* Called by make_syscall() before the call, if set: where a test's other thread acts. */
 extern std::function<void(ub_regs *)> on_syscall;
 
+/* The clock jumps by a millisecond whenever it is read inside a run: translated gaps lose. */
+extern bool slow_runs;
+
 /* Counts of what the core reported. */
 struct Traces {
 	unsigned long hot, translated, published, exits, retired;

@@ -32,6 +32,7 @@ extern "C" unsigned int vector_mask;
 namespace host {
 
 unsigned long work_flags;
+bool slow_runs;
 unsigned char *user_vectors;
 Traces traces;
 std::function<void(ub_regs *)> on_syscall;
@@ -192,11 +193,16 @@ void ubk_unlock(struct ubk_lock *lock)
 	std::atomic_ref(lock->opaque[0]).store(0, std::memory_order_release);
 }
 
+static bool in_run;
+static unsigned long slowness;
+
 unsigned long ubk_now_ns(void)
 {
 	timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return static_cast<unsigned long>(now.tv_sec) * 1000000000ul + static_cast<unsigned long>(now.tv_nsec);
+	if (slow_runs && in_run)
+		slowness += 1000000;
+	return static_cast<unsigned long>(now.tv_sec) * 1000000000ul + static_cast<unsigned long>(now.tv_nsec) + slowness;
 }
 
 void ubk_request_translation(struct ubk_mm *mm)
@@ -232,6 +238,7 @@ int ubk_run_begin(int fpu)
 {
 	if (work_flags & kPollMask)
 		return 0;
+	in_run = true;
 	if (fpu && user_vectors)
 		__asm__ volatile("xrstor64 %0" : : "m"(*user_vectors), "a"(vector_mask), "d"(0) : "memory");
 	return 1;
@@ -239,6 +246,7 @@ int ubk_run_begin(int fpu)
 
 void ubk_run_end(int fpu)
 {
+	in_run = false;
 	if (fpu && user_vectors)
 		__asm__ volatile("xsave64 %0\n\tvzeroupper\n\tldmxcsr %1"
 				 : "+m"(*user_vectors) : "m"(kMxcsr), "a"(vector_mask), "d"(0) : "memory");
@@ -272,16 +280,16 @@ unsigned long ubk_next_image(struct ub_run *run, unsigned int number)
 	if (exit->reason)
 		return ub_run_leave(run, number);
 	regs->ip = exit->ip;
-	ubk_run_end(run->fpu);
+	ubk_run_end(run->special & UB_RUN_FPU);
 	if (regs->ax >= UB_SYSCALLS_MAX || !(ub_chaining_syscalls[regs->ax / 64] >> regs->ax % 64 & 1)) {
 		regs->ip -= 2;
 		regs->orig_ax = ~0ul;
 		return ub_run_stop(run, false);
 	}
 	make_syscall(regs);
-	if (!ubk_run_begin(run->fpu))
+	if (!ubk_run_begin(run->special & UB_RUN_FPU))
 		return ub_run_stop(run, true);
-	return ub_run_next(run, regs, run->fpu ? UB_KEY_FPU : 0);
+	return ub_run_next(run, regs, run->special);
 }
 
 void ubk_trace_site_hot(unsigned long, unsigned long)

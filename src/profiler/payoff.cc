@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The verdict of payoff.h: a rank-sum test, its level and its repetition. */
+
+#include "profiler/payoff.h"
+
+namespace ub::profiler {
+namespace {
+
+/* Fewer native samples say nothing. */
+constexpr uint32_t kFewest = 4;
+
+/*
+ * Of all pairs of a translated and a native gap, the share in which the translated one
+ * is the longer: half, if both ways are alike. With 16 samples a side, chance makes it
+ * three quarters in one window of 100, and in two in a row once in 10,000.
+ */
+constexpr uint32_t kLosingQuarters = 3;
+constexpr uint32_t kLosingWindows = 2;
+
+/* A verdict is doubted after a second, two, four, … up to this many. */
+constexpr uint64_t kNsPerSecond = 1000000000;
+constexpr uint32_t kMostDoubts = 8;
+
+uint32_t saturated(uint64_t ns)
+{
+	return ns > UINT32_MAX ? UINT32_MAX : uint32_t(ns);
+}
+
+} // namespace
+
+void native_gap(Payoff &payoff, uint64_t ns)
+{
+	payoff.native_ns[payoff.natives++ % kSamples] = saturated(ns);
+}
+
+bool translated_gap(Payoff &payoff, uint64_t ns)
+{
+	const uint32_t at = payoff.translateds++;
+
+	payoff.translated_ns[at % kSamples] = saturated(ns);
+	return at + 1 >= kSamples;
+}
+
+Verdict weigh(Payoff &payoff, uint64_t now_ns)
+{
+	const uint32_t natives = payoff.natives < kSamples ? payoff.natives : kSamples;
+	const bool enough = natives >= kFewest && payoff.translateds >= kSamples;
+	uint32_t longer_twice = 0;	/* ties count half */
+
+	payoff.translateds = 0;
+	if (!enough)
+		return Verdict::kNone;
+	for (uint32_t translated : payoff.translated_ns)
+		for (uint32_t i = 0; i < natives; i++)
+			longer_twice += translated > payoff.native_ns[i] ? 2 : translated == payoff.native_ns[i];
+
+	const bool loses = 2 * longer_twice > kLosingQuarters * kSamples * natives;
+	payoff.lost = loses ? payoff.lost + 1 : 0;
+	if (loses && payoff.lost < kLosingWindows)
+		return Verdict::kNone;
+	if (!payoff.decided())
+		doubt_later(payoff, now_ns);
+	return loses ? Verdict::kLoses : Verdict::kPays;
+}
+
+void doubt_later(Payoff &payoff, uint64_t now_ns)
+{
+	payoff.doubt_at_ns = now_ns + (kNsPerSecond << payoff.doubts);
+}
+
+void watch(Payoff &payoff)
+{
+	payoff.natives = payoff.translateds = payoff.lost = 0;
+	payoff.doubts += payoff.decided() && payoff.doubts < kMostDoubts;
+	payoff.doubt_at_ns = 0;
+}
+
+} // namespace ub::profiler
