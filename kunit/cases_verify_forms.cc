@@ -458,7 +458,7 @@ constexpr Row kFrameSlots2[] = {
 	{"mov rax,[rsp+72]", "\x48\x8b\x44\x24\x48"},
 	{"mov [rsp+72],rax", "\x48\x89\x44\x24\x48"},
 	{"add rax,[rsp+64]", "\x48\x03\x44\x24\x40"},
-	{"mov r9,[rsp+64]; nop; mov r9d,[r9]", "\x4c\x8b\x4c\x24\x40\x90\x45\x8b\x09"},
+	{"mov r9,[rsp+64]; nop; test dword ptr [r9],0x2000e; jnz stub", "\x4c\x8b\x4c\x24\x40\x90\x41\xf7\x01\x0e\x00\x02\x00\x0f\x85\x00\x00\x00\x00"},
 	{"cmp qword ptr [rsp+72],rax", "\x48\x39\x44\x24\x48"},
 };
 

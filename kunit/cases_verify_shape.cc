@@ -226,7 +226,7 @@ UB_CASE(verify_shape, too_many_instructions)
  * known takes a pass for every block to arrive. */
 void add_backward_chain(ImageBytes &bytes, uint32_t blocks)
 {
-	constexpr uint32_t kBlock = 26;
+	constexpr uint32_t kBlock = 23;
 
 	bytes.add(kLandingPad);
 	bytes.add("\xe9");

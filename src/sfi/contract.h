@@ -27,7 +27,7 @@ enum class ExitReason : uint8_t {
 /* What differs between machines; filled once at load. */
 struct Contract {
 	KernelAddr leave;		/* where exit stubs jump: ub_leave in runtime/enter.S */
-	uint32_t poll_mask = 0;		/* the work flags a poll tests, an imm32 of `test r9d` */
+	uint32_t poll_mask = 0;		/* the work flags a poll tests, an imm32 */
 	uint8_t mask_bit = 47;		/* the address bit a mask clears: 47, with LA57 56 */
 	bool locked_accesses = true;	/* false where a kernel-mode split lock is fatal */
 	bool avx = false;		/* AVX, AVX2 and FMA state is enabled */

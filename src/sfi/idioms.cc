@@ -71,8 +71,7 @@ bool match_exit(const InstructionReader &reader, uint32_t offset, Instruction &o
 /*
  * A poll, where flags are dead:
  *	4c 8b 4c 24 40		mov	r9, [rsp + UB_FRAME_WORK]
- *	45 8b 09		mov	r9d, [r9]
- *	41 f7 c1 <mask>		test	r9d, poll_mask
+ *	41 f7 01 <mask>		test	dword ptr [r9], poll_mask
  *	0f 85 <rel32>		jnz	exit stub
  * and where they are live:
  *	4c 8b 4c 24 40		mov	r9, [rsp + UB_FRAME_WORK]
@@ -84,14 +83,14 @@ bool match_exit(const InstructionReader &reader, uint32_t offset, Instruction &o
  *	48 8b 4c 24 18		mov	rcx, [rsp + UB_FRAME_SPILL0]
  *	e9 <rel32>		jmp	exit stub
  *	48 8b 4c 24 18	1:	mov	rcx, [rsp + UB_FRAME_SPILL0]
- * The kernel's word that is left in r9 must not be read: verify.cc.
+ * The kernel's pointer or word that is left in r9 must not be read: verify.cc.
  */
 bool match_poll(const InstructionReader &reader, uint32_t offset, Instruction &out)
 {
-	static constexpr uint8_t kLoadWork[] = {0x4c, 0x8b, 0x4c, 0x24, UB_FRAME_WORK, 0x45, 0x8b, 0x09};
-	static constexpr uint8_t kTest[] = {0x41, 0xf7, 0xc1};
+	static constexpr uint8_t kLoadWork[] = {0x4c, 0x8b, 0x4c, 0x24, UB_FRAME_WORK};
+	static constexpr uint8_t kTest[] = {0x41, 0xf7, 0x01};
 	static constexpr uint8_t kJnz[] = {0x0f, 0x85};
-	static constexpr uint8_t kSaveRcxMovEcx[] = {0x48, 0x89, 0x4c, 0x24, UB_FRAME_SPILL0, 0xb9};
+	static constexpr uint8_t kLoadSaveRcxMovEcx[] = {0x45, 0x8b, 0x09, 0x48, 0x89, 0x4c, 0x24, UB_FRAME_SPILL0, 0xb9};
 	static constexpr uint8_t kPextJrcxzRestore[] = {0xc4, 0xe2, 0x32, 0xf5, 0xc9, 0xe3, 0x0a,
 							0x48, 0x8b, 0x4c, 0x24, UB_FRAME_SPILL0, 0xe9};
 	static constexpr uint8_t kRestoreRcx[] = {0x48, 0x8b, 0x4c, 0x24, UB_FRAME_SPILL0};
@@ -108,7 +107,7 @@ bool match_poll(const InstructionReader &reader, uint32_t offset, Instruction &o
 		poll.target = bytes.at() + relative;
 		poll.writes = bit(kR9);
 	} else {
-		if (!bytes.take(kSaveRcxMovEcx) || !bytes.take_u32(mask) || !bytes.take(kPextJrcxzRestore) ||
+		if (!bytes.take(kLoadSaveRcxMovEcx) || !bytes.take_u32(mask) || !bytes.take(kPextJrcxzRestore) ||
 		    !bytes.take_u32(relative))
 			return false;
 		poll.target = bytes.at() + relative;

@@ -249,9 +249,9 @@ void Assembler::shr_imm(Gpr to, uint8_t count)
 	put(count);
 }
 
-void Assembler::test_imm32(Gpr reg, uint32_t value)
+void Assembler::test_imm32(Gpr base, int32_t disp, uint32_t value)
 {
-	registers(false, 0xf7, 0, reg);
+	memory(false, 0xf7, Gpr(0), base, disp);
 	put32(value);
 }
 

@@ -63,7 +63,7 @@ public:
 	void pext32(Gpr to, Gpr from, Gpr mask);
 	void shrx(Gpr to, Gpr from, Gpr count);
 	void shr_imm(Gpr to, uint8_t count);
-	void test_imm32(Gpr reg, uint32_t value);
+	void test_imm32(Gpr base, int32_t disp, uint32_t value);	/* of a dword in memory */
 
 	void jmp(Label to);
 	/* Always with a 32-bit displacement. */

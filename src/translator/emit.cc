@@ -96,18 +96,18 @@ void Emitter::poll(const Block &block)
 	const Label out = stubs_[exit(Reason::kPoll, block.start)];
 
 	forget_r9();
-	/* mov r9, [rsp + WORK]; mov r9d, [r9] */
+	/* mov r9, [rsp + WORK] */
 	as_.load(kScratch, kFrame, UB_FRAME_WORK);
-	as_.load32(kScratch, kScratch, 0);
 	if (!block.live_in) {
-		/* test r9d, poll_mask; jnz out */
-		as_.test_imm32(kScratch, contract_.poll_mask);
+		/* test dword ptr [r9], poll_mask; jnz out */
+		as_.test_imm32(kScratch, 0, contract_.poll_mask);
 		as_.jcc_near(kNotZero, out);
 		return;
 	}
-	/* mov [rsp + SPILL0], rcx; mov ecx, poll_mask; pext ecx, r9d, ecx; jrcxz 1f;
+	/* mov r9d, [r9]; mov [rsp + SPILL0], rcx; mov ecx, poll_mask; pext ecx, r9d, ecx; jrcxz 1f;
 	 * mov rcx, [rsp + SPILL0]; jmp out; 1: mov rcx, [rsp + SPILL0] */
 	const Label on = as_.label();
+	as_.load32(kScratch, kScratch, 0);
 	as_.store(kFrame, UB_FRAME_SPILL0, kRcx);
 	as_.mov_imm(kRcx, contract_.poll_mask);
 	as_.pext32(kRcx, kScratch, kRcx);
