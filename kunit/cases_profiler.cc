@@ -88,6 +88,26 @@ UB_CASE(profiler, a_slow_thread_is_not_intensive)
 	CHECK(thread.until_sample < 2 * ub_settings.sample_interval);
 }
 
+UB_CASE(profiler, a_thread_without_candidates_is_sampled_less)
+{
+	ub_thread thread{};
+	unsigned most = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		thread.until_sample = 1;
+		ub::profiler::sample(thread);
+		CHECK(thread.until_sample < 64 * ub_settings.sample_interval);
+		if (thread.until_sample > most)
+			most = thread.until_sample;
+		thread.dull++;
+	}
+	CHECK(most > 16 * ub_settings.sample_interval);
+	thread.dull = 0;
+	thread.until_sample = 1;
+	ub::profiler::sample(thread);
+	CHECK(thread.until_sample < 2 * ub_settings.sample_interval);
+}
+
 UB_CASE(sites, are_found_by_their_start)
 {
 	Arena arena = ub::testing::scratch_arena(test);

@@ -388,6 +388,12 @@ extern "C" void ub_space_stat(const ub_space *space, struct ub_space_stat *stat)
 	stat->sites = space->sites.size();
 }
 
+extern "C" void ub_thread_join(ub_thread *thread, ub_space *space)
+{
+	thread->space = space;
+	thread->buckets = space ? space->cache.buckets() : nullptr;
+}
+
 extern "C" void ub_before_syscall(ub_thread *thread)
 {
 	ub_space &space = *thread->space;
@@ -403,6 +409,7 @@ extern "C" void ub_before_syscall(ub_thread *thread)
 	profiler::native_gap(site->payoff, gap_ns);
 	if (site->stage == Stage::kDeclined && site->payoff.doubtful(now_ns))
 		watch_again(*site);
+	thread->dull = profiler::of_use(*site) ? 0 : thread->dull + 1;
 	if (profiler::judge(*site, gap_ns)) {
 		ubk_trace_site_hot(start.value, gap_ns);
 		want(space, *site, now_ns);

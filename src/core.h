@@ -56,15 +56,18 @@ struct ub_space_stat {
 };
 
 /* The core's part of an enabled thread, embedded in the glue's. Zeroed by the glue when
- * the thread is enabled; `space` set then, cleared when it is disabled or execs. Only
- * the thread itself touches the rest. */
+ * the thread is enabled; ub_thread_join() then, and when it is disabled or execs. Only the
+ * thread itself touches the rest. */
 struct ub_thread {
 	struct ub_space *space;
+	struct ub_translation *const *buckets;	/* of the space's cache; null without a space */
 	unsigned long count[UB_THREAD_COUNTER_MAX];
 	/* profiler */
 	unsigned long window_start_ns;	/* of the coarse window */
 	unsigned int window_syscalls;	/* in it so far */
-	unsigned int until_sample;	/* syscalls until the next one is sampled */
+	unsigned int until_sample;	/* native syscalls until the next one is sampled; below 2: it is */
+	unsigned int sample_interval;	/* what that was drawn from */
+	unsigned int dull;		/* samples since one was of use: ever fewer are taken */
 	unsigned long gap_start_ip;	/* site whose gap is being timed, or 0 */
 	unsigned long gap_start_ns;
 	unsigned char intensive;	/* coarse verdict of the last full window */
@@ -118,8 +121,12 @@ void ub_space_destroy(struct ub_space *space);
 
 void ub_space_stat(const struct ub_space *space, struct ub_space_stat *stat);
 
+/* The thread belongs to a space from now on, or to none (NULL). */
+void ub_thread_join(struct ub_thread *thread, struct ub_space *space);
+
 /**
  * ub_after_syscall - the hook's door: a syscall of an enabled thread has returned
+ * To be opened when ub_due() (runtime/run.h) says so.
  * @regs: its pt_regs with ax = the syscall's result. May be left as after a later
  * syscall, or inside a gap with orig_ax = -1.
  * Context: process context of the thread, preemptible, IRQs on, before exit work.

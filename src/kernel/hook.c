@@ -19,6 +19,7 @@
 #include "kernel/compat.h"
 #include "kernel/glue.h"
 #include "kernel/symbols.h"
+#include "runtime/run.h"
 
 DEFINE_STATIC_CALL_NULL(ubk_original, ubk_syscall_type);
 
@@ -67,11 +68,11 @@ long ubk_hook_syscall(struct pt_regs *regs, unsigned int nr)
 
 	task->inside = true;
 	task->thread.count[UB_COUNT_syscalls]++;
-	if (task->thread.gap_start_ip && task->thread.space)
+	if (unlikely(task->thread.gap_start_ip && task->thread.space))
 		ub_before_syscall(&task->thread);
 	regs->ax = ubk_call_syscall(regs, nr);
 
-	if (likely(ubk_active() && !task->gone && task->thread.space))
+	if (ub_due(&task->thread, (struct ub_regs *)regs) && ubk_active() && !task->gone)
 		ub_after_syscall(&task->thread, (struct ub_regs *)regs);
 
 	task->inside = false;

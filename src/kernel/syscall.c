@@ -159,7 +159,7 @@ static noinline notrace unsigned long end_and_resume(struct ub_run *run)
 	return resume(run);
 }
 
-/* Behind a call that may have a restart code for a result. */
+/* Behind a call that may have ended with a restart code. */
 static noinline notrace unsigned long resume_with(struct ub_run *run, long ax)
 {
 	run->regs->ax = ax == -EINTR ? ubk_interrupted(run->regs->orig_ax) : ax;
@@ -233,8 +233,8 @@ static __always_inline unsigned long make_call(struct ub_run *run, unsigned int 
 	if (work && !pass_seccomp(run, nr, &next))
 		return next;
 	ax = static_call(ubk_original)(regs, nr);
-	/* Few results lie here: restart codes, EINTR, and other errors. */
-	if (unlikely((unsigned long)ax + ERESTART_RESTARTBLOCK <= ERESTART_RESTARTBLOCK - EINTR))
+	/* Errors; among them the restart codes, and EINTR. */
+	if (unlikely((unsigned long)ax >= -(unsigned long)ERESTART_RESTARTBLOCK))
 		return resume_with(run, ax);
 	regs->ax = ax;
 

@@ -87,12 +87,12 @@ static void kick_work(struct callback_head *work);
 static void enter_space(struct ubk_task *task)
 {
 	task->mm = ubk_mm_get_current(task->group);
-	task->thread.space = task->mm ? ubk_mm_space(task->mm) : NULL;
+	ub_thread_join(&task->thread, task->mm ? ubk_mm_space(task->mm) : NULL);
 }
 
 static void leave_space(struct ubk_task *task)
 {
-	task->thread.space = NULL;
+	ub_thread_join(&task->thread, NULL);
 	if (task->mm)
 		ubk_mm_put(task->mm);
 	task->mm = NULL;

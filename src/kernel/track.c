@@ -108,7 +108,7 @@ static void on_exec(void *data, struct task_struct *current_task, pid_t old_pid,
 	struct ubk_task *task = this_cpu_read(ubk_current);
 
 	if (task) {
-		task->thread.space = NULL;
+		ub_thread_join(&task->thread, NULL);
 		ask_task(current_task);
 	} else {
 		/* It may have been a program of the wrong kind before. */

@@ -10,14 +10,25 @@ namespace {
 constexpr uint64_t kNsPerUs = 1000;
 constexpr uint64_t kNsPerSecond = 1000000000;
 
+/* Useless samples in a row that double the interval between samples, and how often they do. */
+constexpr uint32_t kPatience = 16;
+constexpr uint32_t kMostDoublings = 5;
+
 /* Spread over 1 … 2·interval − 1, so that a loop of several syscalls does not have the
  * same one sampled each time. */
-uint32_t next_sample(uint64_t now_ns)
+uint32_t next_sample(uint32_t interval, uint64_t now_ns)
 {
-	uint32_t interval = ub_settings.sample_interval;
 	uint32_t random = uint32_t((now_ns ^ now_ns >> 7) * 0x9e3779b97f4a7c15 >> 33);
 
 	return 1 + random % (2 * interval - 1);
+}
+
+/* A thread whose samples were of no use lately is sampled less. */
+uint32_t interval(const ub_thread &thread)
+{
+	uint32_t doublings = thread.dull / kPatience;
+
+	return ub_settings.sample_interval << (doublings < kMostDoublings ? doublings : kMostDoublings);
 }
 
 void coarse(ub_thread &thread, uint64_t now_ns)
@@ -35,15 +46,14 @@ void coarse(ub_thread &thread, uint64_t now_ns)
 
 bool sample(ub_thread &thread)
 {
-	if (thread.until_sample > 1) {
-		thread.until_sample--;
+	if (thread.until_sample > 1)
 		return false;
-	}
 
 	uint64_t now_ns = ubk_now_ns();
 
-	thread.until_sample = next_sample(now_ns);
-	thread.window_syscalls += ub_settings.sample_interval;
+	thread.window_syscalls += thread.sample_interval;
+	thread.sample_interval = interval(thread);
+	thread.until_sample = next_sample(thread.sample_interval, now_ns);
 	coarse(thread, now_ns);
 	return thread.intensive;
 }
@@ -58,6 +68,11 @@ uint64_t gap_ends(ub_thread &thread)
 {
 	thread.gap_start_ip = 0;
 	return ubk_now_ns() - thread.gap_start_ns;
+}
+
+bool of_use(const Site &site)
+{
+	return site.stage == Stage::kWatched && site.short_gaps >= site.long_gaps;
 }
 
 bool judge(Site &site, uint64_t gap_ns)

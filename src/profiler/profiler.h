@@ -16,8 +16,8 @@
 
 namespace ub::profiler {
 
-/* A syscall of the thread has returned. True if the gap that begins now is to be timed:
- * the thread is sampled now and syscall-intensive. */
+/* A syscall of the thread that is to be sampled (until_sample) has returned. True if the gap that
+ * begins now is to be timed: the thread is syscall-intensive. */
 bool sample(ub_thread &thread);
 
 /* Starts timing the gap at @start. */
@@ -25,6 +25,9 @@ void gap_begins(ub_thread &thread, UserAddr start);
 
 /* Ends the timing; its site is in thread.gap_start_ip before. Return: the gap in ns. */
 uint64_t gap_ends(ub_thread &thread);
+
+/* Whether more samples of a site may change anything: it is a candidate. */
+bool of_use(const Site &site);
 
 /* Takes one timed gap into account. Under the space's lock.
  * Return: true if the site has just become hot. */

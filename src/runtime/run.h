@@ -121,6 +121,21 @@ static inline unsigned long ub_run_next(struct ub_run *run, const struct ub_regs
 	return at->code;
 }
 
+/* A native syscall of a thread has returned: is there anything to do? There may be a translation
+ * for what follows, or it is to be sampled. Each native syscall of an enabled thread pays this. */
+static inline int ub_due(struct ub_thread *thread, const struct ub_regs *regs)
+{
+	struct ub_translation *const *buckets = thread->buckets;
+
+	if (!buckets)
+		return 0;
+	if (thread->until_sample < 2)
+		return 1;
+	thread->until_sample--;
+	/* Never dereferenced, so it needs no run. */
+	return __atomic_load_n(&buckets[ub_bucket(regs->ip)], __ATOMIC_RELAXED) != &ub_no_translation;
+}
+
 /* Where exit stubs jump; not a function. */
 extern const char ub_leave[];
 

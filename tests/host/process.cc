@@ -2,6 +2,8 @@
 /* The hook's life in user space: see process.h. */
 #include "process.h"
 
+#include "runtime/run.h"
+
 #include <sys/syscall.h>
 
 namespace host {
@@ -12,7 +14,7 @@ Process::Process(Guest &guest)
 
 	ub_core_init(&here);
 	mm.space = ub_space_create(&mm);
-	thread.space = mm.space;
+	ub_thread_join(&thread, mm.space);
 	state.regs.ip = guest.code();
 	state.regs.sp = guest.stack_top() - 0x400;
 	user_vectors = vectors;
@@ -46,7 +48,8 @@ Ended Process::run()
 			ub_before_syscall(&thread);
 		memcpy(vectors, state.vectors, sizeof(vectors));
 		make_syscall(&state.regs);
-		ub_after_syscall(&thread, &state.regs);
+		if (ub_due(&thread, &state.regs))
+			ub_after_syscall(&thread, &state.regs);
 		memcpy(state.vectors, vectors, sizeof(vectors));
 		run_translation(&mm);
 		drain_deferred();
