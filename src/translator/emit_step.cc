@@ -153,6 +153,8 @@ void Emitter::move_stack(int32_t by)
 	/* lea r11, [r11 + by] */
 	as_.lea(kStackPointer, kStackPointer, kNoGpr, 1, by);
 	stack_ = stack_.moved(by);
+	if (copy_.of == Copy::Of::kSum && copy_.base == kRsp)
+		forget_r9();
 }
 
 /* Pushes whose store needs nothing but the value: these run together. */
