@@ -14,6 +14,7 @@ using ub::UserAddr;
 using ub::sfi::ExitReason;
 using ub::testing::exit_of;
 using ub::testing::exits_of;
+using ub::testing::count_of;
 using ub::testing::holds;
 using ub::testing::kGuest;
 using ub::testing::Translator;
@@ -144,6 +145,74 @@ UB_CASE(translate, loops_poll)
 	const auto straight = translate("\x74\x01\x90\x0f\x05");
 	CHECK(straight);
 	CHECK_EQ(exits_of(*straight, ExitReason::kPoll), 0);
+}
+
+/* mov r9, [rsp + WORK]: each poll begins so */
+constexpr ub::testing::Bytes kPoll("\x4c\x8b\x4c\x24\x40");
+
+UB_CASE(translate, small_loops_are_unrolled)
+{
+	Translator translate(test);
+
+	/* 1: inc rbx; dec rdi; jnz 1b; syscall */
+	const auto t = translate("\x48\xff\xc3\x48\xff\xcf\x75\xf8\x0f\x05");
+	CHECK(t);
+	CHECK_EQ(count_of(*t, "\x48\xff\xc3\x48\xff\xcf"), 8);
+	CHECK_EQ(count_of(*t, kPoll), 1);
+	CHECK_EQ(t->guest_instructions, 4);
+	CHECK_EQ(t->verified.image().exits.size(), 2);
+
+	/* 1: dec rdi; jz 2f; inc rbx; jmp 1b; 2: syscall */
+	const auto tested_first = translate("\x48\xff\xcf\x74\x05\x48\xff\xc3\xeb\xf6\x0f\x05");
+	CHECK(tested_first);
+	CHECK_EQ(count_of(*tested_first, "\x48\xff\xc3"), 8);
+	CHECK_EQ(count_of(*tested_first, kPoll), 1);
+
+	/* 1: inc rbx; test bl, 1; jz 2f; inc rdx; 2: dec rdi; jnz 1b; syscall */
+	const auto two_ways = translate("\x48\xff\xc3\xf6\xc3\x01\x74\x03\x48\xff\xc2\x48\xff\xcf\x75\xf0\x0f\x05");
+	CHECK(two_ways);
+	CHECK_EQ(count_of(*two_ways, "\x48\xff\xc3\xf6\xc3\x01"), 8);
+	CHECK_EQ(count_of(*two_ways, kPoll), 1);
+}
+
+UB_CASE(translate, only_the_inner_loop_is_unrolled)
+{
+	Translator translate(test);
+	/* 1: mov ecx, 4; 2: dec rcx; jnz 2b; dec rdi; jnz 1b; syscall */
+	const auto t = translate("\xb9\x04\x00\x00\x00\x48\xff\xc9\x75\xfb\x48\xff\xcf\x75\xf1\x0f\x05");
+
+	CHECK(t);
+	CHECK_EQ(count_of(*t, "\xb9\x04\x00\x00\x00"), 1);
+	CHECK_EQ(count_of(*t, "\x48\xff\xc9"), 8);
+	CHECK_EQ(count_of(*t, "\x48\xff\xcf"), 1);
+	CHECK_EQ(count_of(*t, kPoll), 2);
+}
+
+UB_CASE(translate, other_loops_are_not_unrolled)
+{
+	constexpr uint32_t kLong = 24;
+	Translator translate(test);
+	char code[3 * kLong + 7];
+
+	/* 1: inc rbx, 24 times; dec rdi; jnz 1b; syscall: 26 instructions */
+	for (uint32_t i = 0; i < kLong; i++)
+		__builtin_memcpy(code + 3 * i, "\x48\xff\xc3", 3);
+	__builtin_memcpy(code + 3 * kLong, "\x48\xff\xcf\x75\xb3\x0f\x05", 7);
+	const auto longer = translate({code, sizeof(code)});
+	CHECK(longer);
+	CHECK_EQ(count_of(*longer, "\x48\xff\xc3"), kLong);
+
+	/* the same with 22 of them */
+	__builtin_memcpy(code + 3 * 22, "\x48\xff\xcf\x75\xb9\x0f\x05", 7);
+	const auto just_so = translate({code, sizeof(code)});
+	CHECK(just_so);
+	CHECK_EQ(count_of(*just_so, "\x48\xff\xc3"), 4 * 22);
+
+	/* 1: inc rbx; call 2f; dec rdi; jnz 1b; syscall; 2: ret */
+	const Observation learned[] = {{kGuest + 3, kGuest + 15}};
+	const auto calls = translate("\x48\xff\xc3\xe8\x07\x00\x00\x00\x48\xff\xcf\x75\xf3\x0f\x05\xc3", learned);
+	CHECK(calls);
+	CHECK_EQ(count_of(*calls, "\x48\xff\xc3"), 1);
 }
 
 UB_CASE(translate, returns_are_learned)

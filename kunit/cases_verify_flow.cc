@@ -196,6 +196,7 @@ constexpr Row kPolls2[] = {
 	{"poll; L0: dec rcx; jnz L0", POLL("\x05\x00\x00\x00") "\x48\xff\xc9\x75\xfb"},
 	{"L0: dec rcx; poll; inc rcx; jmp L0", "\x48\xff\xc9" POLL("\x05\x00\x00\x00") "\x48\xff\xc1\xeb\xe6"},
 	{"L0: dec rcx; jz L1; poll; L1: jmp L0", "\x48\xff\xc9\x74\x12" POLL("\x02\x00\x00\x00") "\xeb\xe7"},
+	{"poll; dec rcx; jz stub; L0: dec rcx; jnz L0", POLL("\x0a\x00\x00\x00") "\x48\xff\xc9\x74\x05\x48\xff\xc9\x75\xfb"},
 	{"L0: nop; poll; dec rcx; jnz L0", "\x90" POLL("\x05\x00\x00\x00") "\x48\xff\xc9\x75\xe8"},
 };
 

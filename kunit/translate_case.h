@@ -81,19 +81,24 @@ inline const sfi::Exit *exit_of(const translator::Translated &t, sfi::ExitReason
 	return nullptr;
 }
 
-/* Does the image hold these bytes in a row? */
-inline bool holds(const translator::Translated &t, Bytes wanted)
+/* How often does the image hold these bytes in a row? */
+inline uint32_t count_of(const translator::Translated &t, Bytes wanted)
 {
 	const std::span<const uint8_t> image = t.verified.image().bytes;
+	uint32_t count = 0;
 
 	for (size_t at = 0; at + wanted.count <= image.size(); at++) {
 		uint32_t same = 0;
 		while (same < wanted.count && image[at + same] == uint8_t(wanted.bytes[same]))
 			same++;
-		if (same == wanted.count)
-			return true;
+		count += same == wanted.count;
 	}
-	return false;
+	return count;
+}
+
+inline bool holds(const translator::Translated &t, Bytes wanted)
+{
+	return count_of(t, wanted) != 0;
 }
 
 } // namespace ub::testing

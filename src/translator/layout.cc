@@ -25,8 +25,8 @@ void for_each_successor(const Region &region, const Block &block, Visit visit)
 		inside(block.next);
 		return;
 	case End::kBranch:
-		inside(block.next);
-		inside(block.taken);
+		inside(block.likely_taken ? block.taken : block.next);
+		inside(block.likely_taken ? block.next : block.taken);
 		return;
 	case End::kTargets:
 		for (const Successor &target : region.targets_of(block))

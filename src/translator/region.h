@@ -55,6 +55,7 @@ struct Block {
 	uint16_t live_in = kArithmeticFlags;	/* flags whose value at the start matters: analyze */
 	End end = End::kFallThrough;
 	bool decoded = false;		/* false: was left out, nobody may go there */
+	bool likely_taken = false;	/* kBranch: `taken` goes on in a loop */
 };
 
 /* A chain of calls made since the gap began. Context 0 is outside of them all. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → analyze → sanitize → emit → verify → publish
+ * discover → unroll → analyze → sanitize → emit → verify → publish
  *
  * The table of contents. What does not fit the reserved space is tried again with
  * half the guest instructions, so a full budget is never a failure.
@@ -15,6 +15,7 @@
 #include "translator/dump.h"
 #include "translator/emit.h"
 #include "translator/sanitize.h"
+#include "translator/unroll.h"
 
 namespace ub::translator {
 
@@ -36,6 +37,8 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 			   sfi::Refusal *refusal)
 {
 	Region region = TRY(discover(request, instructions, contract, arena));
+	const uint32_t discovered = region.instructions;
+	TRY(unroll(region, arena));
 	TRY(analyze(region, arena));
 	Plan plan = TRY(sanitize(region, arena));
 	const uint32_t room = std::min(code.bytes, kMaxBytes);
@@ -49,7 +52,7 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 		return Fault::kNoCodeSpace;
 	image.bytes = {reinterpret_cast<const uint8_t *>(code.address.value), image.bytes.size()};
 	const sfi::VerifiedImage verified = TRY(sfi::verify(image, contract, verify_arena, refusal));
-	return Translated{verified, region.sources, region.instructions};
+	return Translated{verified, region.sources, discovered};
 }
 
 } // namespace
