@@ -117,6 +117,52 @@ UB_CASE(translate, reuses_a_mask)
 			     "\x4d\x8d\x0c\x0b\x4d\x21\xd1\x41\x8b\x11"));
 }
 
+/* mov r9, rdi; and r9, r10 */
+constexpr ub::testing::Bytes kMaskRdi("\x49\x89\xf9\x4d\x21\xd1");
+
+UB_CASE(translate, a_mask_serves_a_moved_base)
+{
+	Translator translate(test);
+
+	/* mov rax, [rdi]; add rdi, 8; mov rcx, [rdi]; test eax, eax; syscall */
+	const auto base = translate("\x48\x8b\x07\x48\x83\xc7\x08\x48\x8b\x0f\x85\xc0\x0f\x05");
+	CHECK(base);
+	/* … mov rax, [r9]; add rdi, 8; mov rcx, [r9 + 8] */
+	CHECK(holds(*base, "\x49\x89\xf9\x4d\x21\xd1\x49\x8b\x01\x48\x83\xc7\x08\x49\x8b\x49\x08"));
+
+	/* mov eax, [rdi + rdx * 4]; dec rdx; mov ecx, [rdi + rdx * 4]; test eax, eax; syscall */
+	const auto index = translate("\x8b\x04\x97\x48\xff\xca\x8b\x0c\x97\x85\xc0\x0f\x05");
+	CHECK(index);
+	/* mov eax, [r9]; dec rdx; mov ecx, [r9 - 4] */
+	CHECK(holds(*index, "\x41\x8b\x01\x48\xff\xca\x41\x8b\x49\xfc"));
+
+	/* Between the two: add rdi, rsi · add edi, 8 · mov rdi, 8 · lea rdi, [rdi + rsi] ·
+	 * add qword [rdi], 8; adc rdi, 8 */
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x48\x01\xf7\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x83\xc7\x08\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x48\xc7\xc7\x08\x00\x00\x00\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x48\x8d\x3c\x37\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x48\x83\x07\x08\x48\x83\xd7\x08\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+
+	/* … lea rdi, [rdi + 0x7ffffff0], and twice sub rdi, 0x100000: too far */
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x48\x8d\xbf\xf0\xff\xff\x7f\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x48\x81\xef\x00\x00\x10\x00\x48\x81\xef\x00\x00\x10\x00\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+}
+
+UB_CASE(translate, a_mask_serves_where_all_paths_have_it)
+{
+	Translator translate(test);
+
+	/* mov rax, [rdi]; test al, al; jz 1f; inc rbx; 1: mov rcx, [rdi]; test eax, eax; syscall */
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x84\xc0\x74\x03\x48\xff\xc3\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 1);
+	/* the same with inc rdi */
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x84\xc0\x74\x03\x48\xff\xc7\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+	/* test al, al; jz 1f; mov rax, [rdi]; 1: mov rcx, [rdi]; test eax, eax; syscall */
+	CHECK_EQ(count_of(*translate("\x84\xc0\x74\x03\x48\x8b\x07\x48\x8b\x0f\x85\xc0\x0f\x05"), kMaskRdi), 2);
+	/* 1: mov rax, [rdi]; inc rdi; test al, al; jnz 1b; syscall: once for all rounds */
+	CHECK_EQ(count_of(*translate("\x48\x8b\x07\x48\xff\xc7\x84\xc0\x75\xf6\x0f\x05"), kMaskRdi), 1);
+}
+
 UB_CASE(translate, stack_accesses_have_no_mask)
 {
 	Translator translate(test);

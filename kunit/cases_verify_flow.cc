@@ -78,6 +78,14 @@ UB_CASE(verify_refuses, unproven_addresses)
 }
 
 constexpr Row kDisplacementsAndDrift[] = {
+	{"mov r9,rax; and r9,r10; mov dl,[r9]; mov r9,rbx; mov dl,[r9+1]",
+	 "\x49\x89\xc1\x4d\x21\xd1\x41\x8a\x11\x49\x89\xd9\x41\x8a\x51\x01", {6, 12}},
+	{"mov r9,rax; and r9,r10; mov dl,[r9]; add r9,rbx; mov dl,[r9+1]",
+	 "\x49\x89\xc1\x4d\x21\xd1\x41\x8a\x11\x49\x01\xd9\x41\x8a\x51\x01", {6, 12}},
+	{"mov r9,rax; and r9,r10; mov dl,[r9]; mov dl,[r9+0x7fffffc1]",
+	 "\x49\x89\xc1\x4d\x21\xd1\x41\x8a\x11\x41\x8a\x91\xc1\xff\xff\x7f", {6, 9}},
+	{"mov r9,rax; and r9,r10; mov dl,[r9]; mov dl,[r9-0x200000]",
+	 "\x49\x89\xc1\x4d\x21\xd1\x41\x8a\x11\x41\x8a\x91\x00\x00\xe0\xff", {6, 9}},
 	{"and rdi,r10; mov rax,[rdi-0x1fffc1]", "\x4c\x21\xd7\x48\x8b\x87\x3f\x00\xe0\xff", {3}},
 	{"and rdi,r10; mov rax,[rdi-0x200000]", "\x4c\x21\xd7\x48\x8b\x87\x00\x00\xe0\xff", {3}},
 	{"and rdi,r10; mov al,[rdi+0x7fffffc1]", "\x4c\x21\xd7\x8a\x87\xc1\xff\xff\x7f", {3}},
@@ -113,6 +121,9 @@ UB_CASE(verify_refuses, displacements_and_drift)
 }
 
 constexpr Row kMerges[] = {
+	{"mov r9,rax; jz L1; and r9,r10; L1: mov dl,[r9]", "\x49\x89\xc1\x74\x03\x4d\x21\xd1\x41\x8a\x11", {8}},
+	{"mov r9,rax; and r9,r10; jz L1; mov r9,rbx; L1: mov dl,[r9+1]",
+	 "\x49\x89\xc1\x4d\x21\xd1\x74\x03\x49\x89\xd9\x41\x8a\x51\x01", {11}},
 	{"and rdi,r10; jz L1; mov rdi,rsi; L1: mov rax,[rdi]", "\x4c\x21\xd7\x74\x03\x48\x89\xf7\x48\x8b\x07", {8}},
 	{"jz L1; and rdi,r10; L1: mov rax,[rdi]", "\x74\x03\x4c\x21\xd7\x48\x8b\x07", {5}},
 	{"jz L1; mov r10,rax; L1: and rdi,r10; mov rax,[rdi]", "\x74\x03\x49\x89\xc2\x4c\x21\xd7\x48\x8b\x07", {8}},
@@ -154,6 +165,9 @@ constexpr Row kKernelValues[] = {
 	{"poll; pdep r9,r9,r10", POLL("\x05\x00\x00\x00") "\xc4\x42\xb3\xf5\xca"},
 	{"poll; mov r9w,ax; mov rax,r9", POLL("\x07\x00\x00\x00") "\x66\x41\x89\xc1\x4c\x89\xc8"},
 	{"poll; mov rbx,[r9]", POLL("\x03\x00\x00\x00") "\x49\x8b\x19", {18}},
+	{"mov r9,rax; and r9,r10; poll; mov dl,[r9]", "\x49\x89\xc1\x4d\x21\xd1" POLL("\x03\x00\x00\x00") "\x41\x8a\x11", {24}},
+	{"mov r9,rax; and r9,r10; jz L1; poll; L1: mov dl,[r9]",
+	 "\x49\x89\xc1\x4d\x21\xd1\x74\x12" POLL("\x03\x00\x00\x00") "\x41\x8a\x11", {26}},
 	{"live poll; mov rax,r9", LIVE_POLL("\x08\x00\x00\x00") "\x4c\x89\xc8"},
 	{"mov r9d,1; jz L1; poll; L1: mov rax,r9",
 	 "\x41\xb9\x01\x00\x00\x00\x74\x12" POLL("\x03\x00\x00\x00") "\x4c\x89\xc8"},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → ANALYZE → sanitize → emit → verify → publish
+ * discover → unroll → ANALYZE → sanitize → emit → verify → publish
  *
  * Backward flag liveness over the region's blocks. Whatever leaves the region may
  * look at every flag; so may the unlearned targets of an indirect branch or return.

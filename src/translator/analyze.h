@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → ANALYZE → sanitize → emit → verify → publish
+ * discover → unroll → ANALYZE → sanitize → emit → verify → publish
  *
  * Fills in Block::live_in: the arithmetic flags whose value matters at a block's
  * start. Where they are dead a guard may destroy them.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * DISCOVER → analyze → sanitize → emit → verify → publish
+ * DISCOVER → unroll → analyze → sanitize → emit → verify → publish
  *
  * Decides which guest code belongs to a gap's region. Blocks are found best first: a
  * path costs its instructions and a penalty for each unlikely turn, so the budget goes

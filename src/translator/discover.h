@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * DISCOVER → analyze → sanitize → emit → verify → publish
+ * DISCOVER → unroll → analyze → sanitize → emit → verify → publish
  *
  * Finds the code of a gap: from its first instruction on to the next system calls.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → analyze → sanitize → EMIT → verify → publish
+ * discover → unroll → analyze → sanitize → EMIT → verify → publish
  *
  * The walk over the blocks in their layout, and what surrounds them: the landing pad,
  * polls, exit stubs, fault entries. Untrusted: sfi::verify() reads what comes out.
@@ -37,6 +37,7 @@ Emitter::Emitter(const Region &region, Plan &plan, const Layout &layout, const s
 		 KernelAddr address, uint32_t capacity, Arena &arena)
 	: region_(region), plan_(plan), layout_(layout), contract_(contract), arena_(arena),
 	  as_(arena, address, capacity, max_labels(region)), labels_(arena.make<Label>(region.blocks.size())),
+	  arrivals_(arena.make<Arrival>(region.blocks.size())),
 	  exit_index_(arena, max_exits(region)), exits_(arena, max_exits(region)), stubs_(arena, max_exits(region)),
 	  faults_(arena, 2 * region.instructions)
 {
@@ -118,16 +119,26 @@ void Emitter::poll(const Block &block)
 	as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
 }
 
+/* The block just written leads to `at`. */
+void Emitter::arrive(uint32_t at)
+{
+	Arrival &arrival = arrivals_[at];
+
+	if (!arrival.edges++)
+		arrival.copy = copy_;
+	else if (arrival.copy != copy_)
+		arrival.copy = Copy();
+}
+
 void Emitter::block(uint32_t index)
 {
 	const Block &block = region_.blocks[index];
 	const Layout::Place &place = layout_.places[index];
 	const std::span<const Insn> insns = region_.of(block);
 
-	if (!place.joined) {
-		forget_r9();
+	copy_ = arrivals_[index].edges == place.predecessors ? arrivals_[index].copy : Copy();
+	if (!place.joined)
 		stack_ = {sfi::Value::kUser, true, -kStackWindow / 2, kStackWindow / 2};
-	}
 	as_.bind(labels_[index]);
 	if (place.polls)
 		poll(block);
@@ -152,6 +163,7 @@ void Emitter::block(uint32_t index)
 		keep_stack(block.next.address, kStackWindow / 2, !flags_live_out(region_, block));
 		fall_through(block, insns.empty() ? nullptr : &insns.back());
 	}
+	for_each_successor(region_, block, [&](uint32_t s) { arrive(s); });
 }
 
 Result<Emission> Emitter::run()

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → analyze → sanitize → EMIT → verify → publish
+ * discover → unroll → analyze → sanitize → EMIT → verify → publish
  *
  * Makes an image of a plan: bytes for a final address, exits, fault entries.
  */

@@ -2,12 +2,47 @@
 /*
  * Part of emit: memory operands. Puts the guard of a step's memory operand in front of
  * it and says which operand the guest instruction gets instead. The masked copy of
- * an address stays in r9 and serves again as long as its registers are unchanged.
+ * an address stays in r9 and serves again as long as its registers are moved by constants
+ * only; over branches where all that lead to a block have the same.
  */
+#include <Zydis/Mnemonic.h>
+
 #include "sfi/frame.h"
 #include "translator/emitter.h"
 
 namespace ub::translator {
+
+namespace {
+
+/* By how much an instruction moves the one register that it writes, all 64 bits of it; 0 if
+ * that is no constant, or none. */
+int64_t constant_move(const Insn &insn)
+{
+	const RegOperand &to = insn.regs[0];
+
+	if (!insn.reg_count || to.bytes != 8 || insn.gpr_written != bit(to.reg))
+		return 0;
+	if (insn.kind == Kind::kLea) {
+		const MemOperand &m = insn.mem;
+		return m.base == to.reg && m.index == kNoGpr && !m.address32 ? m.disp : 0;
+	}
+	if (insn.mem.present || insn.reg_count != 1)
+		return 0;
+	switch (insn.mnemonic) {
+	case ZYDIS_MNEMONIC_ADD:
+		return insn.has_immediate() ? int64_t(insn.target) : 0;
+	case ZYDIS_MNEMONIC_SUB:
+		return insn.has_immediate() ? -int64_t(insn.target) : 0;
+	case ZYDIS_MNEMONIC_INC:
+		return 1;
+	case ZYDIS_MNEMONIC_DEC:
+		return -1;
+	default:
+		return 0;
+	}
+}
+
+} // namespace
 
 int32_t Emitter::slot_of(Gpr user)
 {
@@ -20,17 +55,30 @@ void Emitter::reload_mask()
 	as_.load(kMask, kFrame, UB_FRAME_MASK);
 }
 
-/* The guest instruction has written its registers: a copy made of one is no longer one. */
+/* The guest instruction has written its registers: a copy made of one that it moved by a
+ * constant is that far behind, of another it is no longer one. */
 void Emitter::wrote(const Insn &insn)
 {
-	if (copy_.of == Copy::Of::kSum && (insn.gpr_written & (bit(copy_.base) | bit(copy_.index))))
+	if (copy_.of != Copy::Of::kSum || !(insn.gpr_written & (bit(copy_.base) | bit(copy_.index))))
+		return;
+	const int64_t by = constant_move(insn);
+	if (!by) {
 		forget_r9();
+		return;
+	}
+	if (insn.gpr_written & bit(copy_.base))
+		copy_.moved += by;
+	if (insn.gpr_written & bit(copy_.index))
+		copy_.moved += by * copy_.scale;
 }
 
 bool Emitter::copy_serves(const MemOperand &m) const
 {
+	const int64_t disp = m.disp + copy_.moved;
+
 	return copy_.of == Copy::Of::kSum && copy_.base == m.base && copy_.index == m.index &&
-	       (m.index == kNoGpr || copy_.scale == m.scale) && copy_.value.reaches_user_only(m.disp);
+	       (m.index == kNoGpr || copy_.scale == m.scale) && disp == int32_t(disp) &&
+	       copy_.value.reaches_user_only(disp);
 }
 
 /* to = base + index * scale + disp of the user's registers; 32 bits of it if not wide. `to` is
@@ -117,8 +165,13 @@ NewMemory Emitter::operand(const Insn &insn, const Step &step)
 		now.base = kScratch;
 		now.form = m.base == kNoGpr ? NewMemory::Form::kValue : NewMemory::Form::kSame;
 		now.disp = int32_t(m.disp);
-		if (copy_serves(m))
+		if (copy_serves(m)) {
+			if (copy_.moved) {
+				now.form = NewMemory::Form::kValue;
+				now.disp += int32_t(copy_.moved);
+			}
 			return now;
+		}
 		if (!step.flags_dead_before && m.index == kNoGpr && !is_slotted(m.base)) {
 			/* pdep r9, base, r10 */
 			as_.pdep(kScratch, m.base == kRsp ? kStackPointer : m.base, kMask);

@@ -34,20 +34,31 @@ private:
 	using Reason = sfi::ExitReason;
 
 	/* What r9 holds, if it is worth knowing: masked(base + index * scale) of the user's
-	 * registers, or a constant address. `value` is what the verifier knows of it. */
+	 * registers as they were when that was `moved` less, or a constant address. `value` is
+	 * what the verifier knows of it. */
 	struct Copy {
 		enum class Of : uint8_t { kNothing, kSum, kConstant };
 		Of of = Of::kNothing;
 		Gpr base = kNoGpr;
 		Gpr index = kNoGpr;
 		uint8_t scale = 1;
+		int64_t moved = 0;
 		uint64_t constant = 0;
 		sfi::Value value;
+
+		bool operator==(const Copy &) const = default;
+	};
+
+	/* What the edges that lead to a block and are written already agree on. */
+	struct Arrival {
+		uint32_t edges = 0;
+		Copy copy;
 	};
 
 	/* emit.cc */
 	void block(uint32_t index);
 	void poll(const Block &block);
+	void arrive(uint32_t at);
 	void finish_stubs();
 	/* The number of an exit; two with the same reason, `from` and variant are one. */
 	uint32_t exit(Reason reason, UserAddr ip, UserAddr from, UserAddr to, uint32_t variant);
@@ -115,6 +126,7 @@ private:
 	Arena &arena_;
 	Assembler as_;
 	Label *labels_;			/* by block */
+	Arrival *arrivals_;		/* by block */
 	AddressMap exit_index_;		/* (reason and variant, address) → exit */
 	Table<Exit> exits_;
 	Table<Label> stubs_;		/* by exit: mov r9d, number; jmp leave */

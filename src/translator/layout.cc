@@ -9,39 +9,6 @@ namespace ub::translator {
 
 namespace {
 
-/* Calls visit(block) for each successor inside the region, the likely one first. */
-template <typename Visit>
-void for_each_successor(const Region &region, const Block &block, Visit visit)
-{
-	const auto inside = [&](const Successor &s) {
-		if (s.block != kNoBlock)
-			visit(s.block);
-	};
-
-	switch (block.end) {
-	case End::kFallThrough:
-	case End::kJump:
-	case End::kCall:
-		inside(block.next);
-		return;
-	case End::kBranch:
-		inside(block.likely_taken ? block.taken : block.next);
-		inside(block.likely_taken ? block.next : block.taken);
-		return;
-	case End::kTargets:
-		for (const Successor &target : region.targets_of(block))
-			inside(target);
-		return;
-	case End::kUnread:
-	case End::kBudget:
-	case End::kUnseen:
-	case End::kSyscall:
-	case End::kRefused:
-	case End::kVector:
-		return;
-	}
-}
-
 /* The first successor not placed yet, to follow the block directly. */
 uint32_t preferred(const Region &region, const Layout &layout, const Block &block)
 {

@@ -25,6 +25,39 @@ struct Layout {
 	uint32_t after(uint32_t i) const { return i + 1 < order.size() ? order[i + 1] : kNoBlock; }
 };
 
+/* Calls visit(block) for each successor inside the region, the likely one first. */
+template <typename Visit>
+void for_each_successor(const Region &region, const Block &block, Visit visit)
+{
+	const auto inside = [&](const Successor &s) {
+		if (s.block != kNoBlock)
+			visit(s.block);
+	};
+
+	switch (block.end) {
+	case End::kFallThrough:
+	case End::kJump:
+	case End::kCall:
+		inside(block.next);
+		return;
+	case End::kBranch:
+		inside(block.likely_taken ? block.taken : block.next);
+		inside(block.likely_taken ? block.next : block.taken);
+		return;
+	case End::kTargets:
+		for (const Successor &target : region.targets_of(block))
+			inside(target);
+		return;
+	case End::kUnread:
+	case End::kBudget:
+	case End::kUnseen:
+	case End::kSyscall:
+	case End::kRefused:
+	case End::kVector:
+		return;
+	}
+}
+
 /* kNoMemory when the arena is used up. */
 Result<Layout> lay_out(const Region &region, Arena &arena);
 

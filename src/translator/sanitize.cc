@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → analyze → SANITIZE → emit → verify → publish
+ * discover → unroll → analyze → SANITIZE → emit → verify → publish
  *
  * One instruction, one decision. The rule table (sfi/rules.inc) has already refused
  * what no image may hold; here an allowed one is fitted to the image's machine:

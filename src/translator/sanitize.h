@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → analyze → SANITIZE → emit → verify → publish
+ * discover → unroll → analyze → SANITIZE → emit → verify → publish
  *
  * Decides what becomes of each instruction: copied, re-encoded with a guard, replaced,
  * or an exit.

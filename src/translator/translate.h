@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → analyze → sanitize → emit → verify → publish
+ * discover → unroll → analyze → sanitize → emit → verify → publish
  *
  * translate() is the translator's table of contents and its only door. It turns
  * the guest code after one syscall into a verified image; publishing is not its
