@@ -22,10 +22,11 @@ constexpr uint32_t kMaxBody = 24;
 constexpr uint32_t kMaxCopied = 100;
 constexpr uint32_t kMaxCopies = 8;
 
-/* How many a region may grow by: translations are to take little longer. */
-uint32_t allowance(const Region &region)
+/* By how many a region may grow: translations are to take little longer, and one that uses
+ * its budget up is not to get too big by this. */
+uint32_t allowance(const Region &region, uint32_t budget)
 {
-	return 2 * kMaxCopied + region.instructions / 4;
+	return 2 * kMaxCopied + std::min(region.instructions / 4, budget - std::min(budget, region.instructions));
 }
 
 /* Of a block; a copy's are the same. */
@@ -142,10 +143,10 @@ void unroll(Region &region, const Loop &loop, uint32_t copies)
 
 } // namespace
 
-Result<> unroll(Region &region, Arena &arena)
+Result<> unroll(Region &region, uint32_t budget, Arena &arena)
 {
 	const uint32_t count = uint32_t(region.blocks.size());
-	uint32_t left = allowance(region);
+	uint32_t left = allowance(region, budget);
 	uint32_t *latches = arena.raw<uint32_t>(count);	/* by head: of the blocks that lead back the last */
 
 	if (!latches)

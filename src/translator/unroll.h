@@ -12,7 +12,8 @@
 
 namespace ub::translator {
 
-/* kNoMemory when the arena is used up. */
-Result<> unroll(Region &region, Arena &arena);
+/* `budget` is the limit that discover() had, in instructions. kNoMemory when the arena is
+ * used up. */
+Result<> unroll(Region &region, uint32_t budget, Arena &arena);
 
 } // namespace ub::translator
