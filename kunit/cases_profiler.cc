@@ -162,11 +162,11 @@ UB_CASE(sites, learn_keeps_each_branch_once)
 }
 
 /* A window of translated gaps, and what it says. */
-Verdict window(Payoff &payoff, uint64_t translated_ns, uint64_t now_ns = 1)
+Verdict window(Payoff &payoff, uint64_t translated_ns)
 {
 	while (!ub::profiler::translated_gap(payoff, translated_ns))
 		;
-	return ub::profiler::weigh(payoff, now_ns);
+	return ub::profiler::weigh(payoff);
 }
 
 Payoff natively(uint64_t ns)
@@ -204,7 +204,7 @@ UB_CASE(payoff, a_few_interrupted_gaps_decide_nothing)
 	for (int round = 0; round < 10; round++) {
 		for (unsigned i = 0; i < ub::profiler::kSamples; i++)
 			ub::profiler::translated_gap(payoff, i < 4 ? 1000000 : 990);
-		CHECK(ub::profiler::weigh(payoff, 1) == Verdict::kPays);
+		CHECK(ub::profiler::weigh(payoff) == Verdict::kPays);
 	}
 }
 
@@ -213,26 +213,37 @@ UB_CASE(payoff, without_native_samples_there_is_no_verdict)
 	Payoff payoff;
 
 	CHECK(window(payoff, 1) == Verdict::kNone);
-	CHECK(!payoff.decided());
+	CHECK(!payoff.decided);
 }
 
-UB_CASE(payoff, a_verdict_is_doubted_after_ever_longer)
+UB_CASE(payoff, only_samples_since_the_translation_count)
 {
 	Payoff payoff = natively(1000);
+
+	ub::profiler::begin(payoff);
+	CHECK(window(payoff, 2000) == Verdict::kNone);
+	CHECK(window(payoff, 2000) == Verdict::kNone);
+	for (unsigned i = 0; i < ub::profiler::kSamples; i++)
+		ub::profiler::native_gap(payoff, 3000);
+	CHECK(window(payoff, 2000) == Verdict::kPays);
+}
+
+UB_CASE(payoff, what_lost_is_tried_again_after_ever_longer)
+{
+	Payoff payoff;
 	uint64_t now = 1000000000, before = 0;
 
+	CHECK(!payoff.may_retry(now));
 	for (int i = 0; i < 20; i++) {
-		CHECK(window(payoff, 900, now) == Verdict::kPays);
-		uint64_t holds = payoff.doubt_at_ns - now;
-		CHECK(i < 9 ? holds > before : holds == before);
-		CHECK(!payoff.doubtful(payoff.doubt_at_ns - 1));
-		CHECK(payoff.doubtful(payoff.doubt_at_ns));
-		before = holds;
-		now = payoff.doubt_at_ns;
-		ub::profiler::watch(payoff);
-		CHECK(!payoff.decided());
-		for (unsigned n = 0; n < ub::profiler::kSamples; n++)
-			ub::profiler::native_gap(payoff, 1000);
+		ub::profiler::put_back(payoff, now);
+		uint64_t wait = payoff.retry_at_ns - now;
+		CHECK(i < 9 ? wait > before : wait == before);
+		CHECK(!payoff.may_retry(payoff.retry_at_ns - 1));
+		CHECK(payoff.may_retry(payoff.retry_at_ns));
+		before = wait;
+		now = payoff.retry_at_ns;
+		ub::profiler::begin(payoff);
+		CHECK(!payoff.may_retry(now));
 	}
 }
 

@@ -116,7 +116,6 @@ void watch_again(Site &site)
 {
 	site.stage = Stage::kWatched;
 	site.short_gaps = 0;
-	profiler::watch(site.payoff);
 }
 
 /* Under the space's lock. */
@@ -158,7 +157,7 @@ Translation *put_back(ub_space &space, Site &site)
 	if (site.stage != Stage::kTranslated)
 		return nullptr;
 	site.stage = Stage::kDeclined;
-	profiler::doubt_later(site.payoff, ubk_now_ns());
+	profiler::put_back(site.payoff, ubk_now_ns());
 	space.stat.rolled_back++;
 	return unpublish(space, site);
 }
@@ -178,21 +177,14 @@ Translation *count_futile(ub_space &space, Site &site)
 	return put_back(space, site);
 }
 
-/* A window of translated gaps was timed: the faster side stays, until it is doubted. */
+/* A window of translated gaps was timed: the faster side stays. */
 void weigh(ub_space &space, Site &site)
 {
 	Translation *gone = nullptr;
 	{
 		SpaceLock lock(space);
-		uint64_t now_ns = ubk_now_ns();
-		bool doubtful = site.payoff.doubtful(now_ns);
-
-		if (profiler::weigh(site.payoff, now_ns) == profiler::Verdict::kLoses) {
+		if (profiler::weigh(site.payoff) == profiler::Verdict::kLoses)
 			gone = put_back(space, site);
-		} else if (doubtful) {
-			gone = unpublish(space, site);
-			watch_again(site);
-		}
 	}
 	runtime::retire(gone);
 }
@@ -286,6 +278,8 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 	space.stat.translations++;
 	space.stat.translated++;
 	space.stat.code_bytes += translation.code_bytes;
+	if (site.stage != Stage::kTranslated)
+		profiler::begin(site.payoff);
 	site.stage = Stage::kTranslated;
 	return replaced;
 }
@@ -407,9 +401,10 @@ extern "C" void ub_before_syscall(ub_thread *thread)
 	uint64_t now_ns = thread->gap_start_ns + gap_ns;
 
 	profiler::native_gap(site->payoff, gap_ns);
-	if (site->stage == Stage::kDeclined && site->payoff.doubtful(now_ns))
+	if (site->stage == Stage::kDeclined && site->payoff.may_retry(now_ns))
 		watch_again(*site);
-	thread->dull = profiler::of_use(*site) ? 0 : thread->dull + 1;
+	if (site->stage != Stage::kTranslated)
+		thread->dull = profiler::of_use(*site) ? 0 : thread->dull + 1;
 	if (profiler::judge(*site, gap_ns)) {
 		ubk_trace_site_hot(start.value, gap_ns);
 		want(space, *site, now_ns);
@@ -420,11 +415,17 @@ extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
 {
 	ub_space &space = *thread->space;
 
+	if (thread->native_turn) {
+		thread->native_turn = false;
+		profiler::gap_begins(*thread, UserAddr(regs->ip));
+		return;
+	}
 	if (space.cache.may_have(UserAddr(regs->ip)) && ubk_may_enter(regs)) {
 		runtime::Chain chain = runtime::run_chain(space.cache, *thread, *regs);
 
 		if (chain.end == runtime::ChainEnd::kExit)
 			learn_from(space, chain);
+		thread->native_turn = chain.bounded;
 		if (chain.weigh)
 			weigh(space, *chain.weigh);
 		if (chain.end != runtime::ChainEnd::kGap && chain.end != runtime::ChainEnd::kCall)

@@ -71,6 +71,7 @@ struct ub_thread {
 	unsigned long gap_start_ip;	/* site whose gap is being timed, or 0 */
 	unsigned long gap_start_ns;
 	unsigned char intensive;	/* coarse verdict of the last full window */
+	unsigned char native_turn;	/* the next gap is not chained but timed */
 };
 
 /* Runtime-changeable settings (settings.inc); plain words, read without a lock, written by

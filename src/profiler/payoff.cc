@@ -6,9 +6,6 @@
 namespace ub::profiler {
 namespace {
 
-/* Fewer native samples say nothing. */
-constexpr uint32_t kFewest = 4;
-
 /*
  * Of all pairs of a translated and a native gap, the share in which the translated one
  * is the longer: half, if both ways are alike. With 16 samples a side, chance makes it
@@ -17,9 +14,9 @@ constexpr uint32_t kFewest = 4;
 constexpr uint32_t kLosingQuarters = 3;
 constexpr uint32_t kLosingWindows = 2;
 
-/* A verdict is doubted after a second, two, four, … up to this many. */
+/* What was put back is tried again after a second, two, four, … up to so many doublings. */
 constexpr uint64_t kNsPerSecond = 1000000000;
-constexpr uint32_t kMostDoubts = 8;
+constexpr uint32_t kMostDoublings = 8;
 
 uint32_t saturated(uint64_t ns)
 {
@@ -41,38 +38,37 @@ bool translated_gap(Payoff &payoff, uint64_t ns)
 	return at + 1 >= kSamples;
 }
 
-Verdict weigh(Payoff &payoff, uint64_t now_ns)
+void begin(Payoff &payoff)
 {
-	const uint32_t natives = payoff.natives < kSamples ? payoff.natives : kSamples;
-	const bool enough = natives >= kFewest && payoff.translateds >= kSamples;
+	payoff.natives = payoff.translateds = payoff.lost = 0;
+	payoff.decided = false;
+	payoff.retry_at_ns = 0;
+}
+
+Verdict weigh(Payoff &payoff)
+{
+	const bool enough = payoff.natives >= kSamples && payoff.translateds >= kSamples;
 	uint32_t longer_twice = 0;	/* ties count half */
 
 	payoff.translateds = 0;
 	if (!enough)
 		return Verdict::kNone;
 	for (uint32_t translated : payoff.translated_ns)
-		for (uint32_t i = 0; i < natives; i++)
-			longer_twice += translated > payoff.native_ns[i] ? 2 : translated == payoff.native_ns[i];
+		for (uint32_t native : payoff.native_ns)
+			longer_twice += translated > native ? 2 : translated == native;
 
-	const bool loses = 2 * longer_twice > kLosingQuarters * kSamples * natives;
+	const bool loses = 2 * longer_twice > kLosingQuarters * kSamples * kSamples;
 	payoff.lost = loses ? payoff.lost + 1 : 0;
 	if (loses && payoff.lost < kLosingWindows)
 		return Verdict::kNone;
-	if (!payoff.decided())
-		doubt_later(payoff, now_ns);
+	payoff.decided = true;
 	return loses ? Verdict::kLoses : Verdict::kPays;
 }
 
-void doubt_later(Payoff &payoff, uint64_t now_ns)
+void put_back(Payoff &payoff, uint64_t now_ns)
 {
-	payoff.doubt_at_ns = now_ns + (kNsPerSecond << payoff.doubts);
-}
-
-void watch(Payoff &payoff)
-{
-	payoff.natives = payoff.translateds = payoff.lost = 0;
-	payoff.doubts += payoff.decided() && payoff.doubts < kMostDoubts;
-	payoff.doubt_at_ns = 0;
+	payoff.retry_at_ns = now_ns + (kNsPerSecond << payoff.put_back);
+	payoff.put_back += payoff.put_back < kMostDoublings;
 }
 
 } // namespace ub::profiler

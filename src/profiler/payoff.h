@@ -2,11 +2,12 @@
 /*
  * Payoff: whether a site's gaps are faster translated than native, by measurement.
  *
- * Both ways the time from a syscall's end to the next one's start is sampled. A
- * verdict compares the last samples of either side by rank, which neither a few
- * interrupted gaps nor a mixture of short and long ones misleads, and is bad only
- * when two windows in a row say so. Whatever the verdict, it is doubted again after
- * a while, each time a longer one: programs have phases.
+ * Both ways the time from a syscall's end to the next one's start is sampled, in turns:
+ * where a chain reaches its bounds the next gap runs natively. A verdict compares the
+ * last samples of either side by rank, which neither a few interrupted gaps nor a
+ * mixture of short and long ones misleads, and is bad only when two windows in a row
+ * say so. A site that lost gets another chance after a while, each time a longer one:
+ * programs have phases.
  */
 #pragma once
 
@@ -21,14 +22,14 @@ enum class Verdict : uint8_t { kNone, kPays, kLoses };
 struct Payoff {
 	uint32_t native_ns[kSamples] = {};
 	uint32_t translated_ns[kSamples] = {};
-	uint32_t natives = 0;		/* samples taken natively since watch() */
+	uint32_t natives = 0;		/* samples taken natively since begin() */
 	uint32_t translateds = 0;	/* and translated, since the last weighing */
 	uint32_t lost = 0;		/* windows lost in a row */
-	uint32_t doubts = 0;		/* how often a verdict was doubted */
-	uint64_t doubt_at_ns = 0;	/* when the verdict is; 0: there is none */
+	bool decided = false;		/* it was weighed since begin() */
+	uint32_t put_back = 0;		/* how often it was */
+	uint64_t retry_at_ns = 0;	/* put back until then; 0: it is not */
 
-	bool decided() const { return doubt_at_ns; }
-	bool doubtful(uint64_t now_ns) const { return doubt_at_ns && now_ns >= doubt_at_ns; }
+	bool may_retry(uint64_t now_ns) const { return retry_at_ns && now_ns >= retry_at_ns; }
 };
 
 /* One gap was timed. Threads may race: a sample is lost then. Return of the second: a window
@@ -36,13 +37,15 @@ struct Payoff {
 void native_gap(Payoff &payoff, uint64_t ns);
 bool translated_gap(Payoff &payoff, uint64_t ns);
 
-/* Compares both sides, under the space's lock. kNone: too few samples for a verdict yet. */
-Verdict weigh(Payoff &payoff, uint64_t now_ns);
+/* The rest is under the space's lock. */
 
-/* There is a verdict, weighed or by other means; it holds for a while from now on. */
-void doubt_later(Payoff &payoff, uint64_t now_ns);
+/* There is a translation where there was none: only what is sampled from now on counts. */
+void begin(Payoff &payoff);
 
-/* Forgets the verdict; native gaps are sampled anew. Under the space's lock. */
-void watch(Payoff &payoff);
+/* Compares both sides. kNone: too few samples for a verdict yet. */
+Verdict weigh(Payoff &payoff);
+
+/* The site is native from now on, until it may_retry(). */
+void put_back(Payoff &payoff, uint64_t now_ns);
 
 } // namespace ub::profiler

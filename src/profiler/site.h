@@ -22,7 +22,7 @@ enum class Stage : uint8_t {
 	kWatched,	/* being sampled */
 	kHot,		/* nominated: a translation is wanted or being made */
 	kTranslated,	/* a translation is published */
-	kDeclined,	/* native: nothing to gain, it lost, or the verifier said no; payoff may doubt it */
+	kDeclined,	/* native: nothing to gain, it lost, or the verifier said no; payoff may retry it */
 };
 
 inline constexpr uint32_t kMaxObservations = 512;

@@ -23,6 +23,10 @@ uint64_t g_mask = ~(uint64_t(1) << 47);
 /* How many gaps are run between looks at the clock. */
 constexpr uint32_t kClockEvery = 64;
 
+/* While it is not known whether a site pays: a gap in so many is timed, and chains end after
+ * twice as many, as a gap is run natively then. */
+constexpr uint32_t kTrialEvery = 8;
+
 constexpr uint64_t kNotAtSyscall = ~uint64_t(0);
 constexpr unsigned kSyscallBytes = 2;
 
@@ -58,6 +62,21 @@ void grant(Loop &loop, uint32_t most)
 	loop.remaining -= images;
 	loop.granted += images;
 	loop.left = int(images);
+}
+
+/* What is timed, and where a trial ends, varies, or it would always be the same of several sites
+ * in turn. */
+uint32_t jitter(const ub_thread &thread)
+{
+	return uint32_t(thread.count[UB_COUNT_entries] * 0x9e3779b97f4a7c15 >> 61);
+}
+
+/* For a trial. */
+void shorten(Loop &loop, uint32_t length)
+{
+	loop.granted = 0;
+	loop.remaining = kTrialEvery + length;
+	grant(loop, length);
 }
 
 /* The translation to run at regs->ip, with the run as it needs it. Null: loop.stopped is set. */
@@ -130,6 +149,7 @@ void finish(const Loop &loop, ub_thread &thread, Chain &chain)
 			return;
 		}
 		/* The bounds were reached: this call is made from user mode. */
+		chain.bounded = true;
 		chain.end = ChainEnd::kNativeCall;
 		loop.regs->ip = exit.ip - kSyscallBytes;
 		loop.regs->orig_ax = kNotAtSyscall;
@@ -179,7 +199,7 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 	loop.cache = &cache;
 	loop.buckets = cache.buckets();
 	loop.remaining = ub_settings.chain_max - 1;	/* the first one is not granted */
-	grant(loop, kClockEvery);
+	grant(loop, kClockEvery - jitter(thread));
 	if (loop.fs_base == ~0ul || (regs.flags & ~kUserFlags) != kFixedFlags)
 		return chain;
 
@@ -187,6 +207,8 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 		return chain;
 	const Translation *first = find(loop);
 	if (first) {
+		if (!first->site->payoff.decided && loop.granted > 2 * kTrialEvery)
+			shorten(loop, kTrialEvery + jitter(thread));
 		ub_enter(&regs, first->code, &loop);
 		finish(loop, thread, chain);
 		count(loop, thread, chain);
@@ -221,11 +243,11 @@ extern "C" unsigned long ub_run_refill(ub_run *run, unsigned int exit)
 	else if (now_ns >= loop.deadline_ns)
 		return ub_run_leave(run, exit);
 
-	/* One gap between two looks is timed, in each chain, and more often until there is a verdict. */
+	/* One gap of each chain is timed. */
 	if (loop.timed_from_ns) {
 		end_timing(loop, *ub_run_exit(run, exit), now_ns);
 		grant(loop, kClockEvery);
-	} else if (!loop.timed || !last(loop).site->payoff.decided()) {
+	} else if (!loop.timed) {
 		loop.special |= UB_RUN_TIMED;
 		grant(loop, 1);
 	} else {
