@@ -83,6 +83,7 @@ static void finish_change(struct table *next, unsigned int had)
 	for (i = next->used; i < had; i++)
 		set_entry(&next->entry[i], filler_address, filler_address, EX_TYPE_DEFAULT_MCE_SAFE);
 	in_force = next;
+	/* The entries, before whoever takes a fault finds them. */
 	smp_store_release(&THIS_MODULE->extable, next->entry);
 	swap_state = start_poll_synchronize_rcu();
 }
@@ -173,6 +174,7 @@ int ubk_faults_init(void)
 		for (i = tables[other].used; i < TABLE_ENTRIES; i++)
 			set_entry(&tables[other].entry[i], filler_address, filler_address, EX_TYPE_DEFAULT_MCE_SAFE);
 	in_force = first;
+	/* As in finish_change(): the entries first. */
 	smp_store_release(&module->extable, first->entry);
 	module->num_exentries = TABLE_ENTRIES;
 	swap_state = start_poll_synchronize_rcu();

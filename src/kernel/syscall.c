@@ -239,7 +239,7 @@ static __always_inline unsigned long make_call(struct ub_run *run, unsigned int 
 	regs->ax = ax;
 
 	/* The run begins before the flags are read: a thread that is preempted in between
-	 * could go on on another CPU with the old one's number in its rseq area. */
+	 * could continue on another CPU with the old one's number in its rseq area. */
 	ubk_run_begin_inline(fpu);
 	if (unlikely(read_thread_flags() & STOPPING_FLAGS))
 		return end_and_resume(run);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → analyze → sanitize → emit → verify → PUBLISH
+ * discover → unroll → analyze → sanitize → emit → verify → PUBLISH
  *
  * Makes a Translation of a VerifiedImage and takes one back. Takes nothing but what
  * sfi::verify() made, so unverified code cannot run by construction. Trusted.

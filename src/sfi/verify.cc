@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * discover → analyze → sanitize → emit → VERIFY → publish
+ * discover → unroll → analyze → sanitize → emit → VERIFY → publish
  *
  * The proof, in four passes over an image. Trusted; knows nothing of how it was made.
  *

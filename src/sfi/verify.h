@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * discover → analyze → sanitize → emit → VERIFY → publish
+ * discover → unroll → analyze → sanitize → emit → VERIFY → publish
  *
  * The proof. Reads an image's bytes at their final address and the contract,
  * nothing else, and accepts or refuses. Only verify() makes a VerifiedImage, and
