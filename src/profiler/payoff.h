@@ -15,7 +15,7 @@
 
 namespace ub::profiler {
 
-inline constexpr uint32_t kSamples = 16;
+inline constexpr uint32_t kSamples = 48;
 
 enum class Verdict : uint8_t { kNone, kPays, kLoses };
 
