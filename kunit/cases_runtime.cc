@@ -45,6 +45,22 @@ UB_CASE(cache, finds_what_was_inserted)
 	}
 }
 
+/* A thread's ip is whatever its sigreturn said, also the key of a bucket's end. */
+UB_CASE(cache, never_finds_the_end_of_a_bucket)
+{
+	Arena arena = ub::testing::scratch_arena(test);
+	Cache *cache = arena.make<Cache>();
+
+	CHECK(!cache->find(UserAddr(~uint64_t(0))));
+	CHECK(!cache->find(UserAddr(~uint64_t(0) >> 1)));
+	Translation *one = arena.make<Translation>(1);
+	one->key = UB_BUCKETS - 1;
+	cache->insert(*one);
+	CHECK_EQ(cache->find(one->start()), one);
+	CHECK(!cache->find(UserAddr(~uint64_t(0))));
+	CHECK(!cache->find(UserAddr(~uint64_t(0) >> 1)));
+}
+
 UB_CASE(cache, removes_one_by_its_start)
 {
 	Arena arena = ub::testing::scratch_arena(test);

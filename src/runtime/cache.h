@@ -59,20 +59,18 @@ public:
 			head = &ub_no_translation;
 	}
 
-	/* Whether find() may find something; never dereferences, so it needs no bracket. */
-	bool may_have(UserAddr start) const
-	{
-		return __atomic_load_n(&buckets_[ub_bucket(start.value)], __ATOMIC_RELAXED) != &ub_no_translation;
-	}
+	/* Whether find() may find something; needs no bracket. */
+	bool may_have(UserAddr start) const { return ub_may_have(buckets_, start.value); }
 
 	/* Inside a run bracket, or under the space's lock. */
 	const Translation *find(UserAddr start) const
 	{
 		const ub_translation *at = __atomic_load_n(&buckets_[ub_bucket(start.value)], __ATOMIC_ACQUIRE);
 
-		while (at && (at->key & ~UB_KEY_FPU) != start.value)
+		/* The end is known by its place: `start` may be any number, its key too. */
+		while (at != &ub_no_translation && (at->key & ~UB_KEY_FPU) != start.value)
 			at = __atomic_load_n(&at->next, __ATOMIC_ACQUIRE);
-		return static_cast<const Translation *>(at);
+		return at == &ub_no_translation ? nullptr : static_cast<const Translation *>(at);
 	}
 	/* For a run's lookups: UB_BUCKETS heads. */
 	ub_translation *const *buckets() const { return buckets_; }

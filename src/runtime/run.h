@@ -95,7 +95,7 @@ static inline const struct ub_exit *ub_run_exit(const struct ub_run *run, unsign
 	return &run->translation->exits[exit];
 }
 
-/* The end of each bucket, so that none is empty; its key is no address. */
+/* The end of each bucket, so that none is empty; its key is no user address. */
 extern struct ub_translation ub_no_translation;
 
 #define UB_HIGH_HALF(word) (((const unsigned int *)&(word))[1])
@@ -106,8 +106,14 @@ static inline unsigned int ub_bucket(unsigned long start)
 	return start % UB_BUCKETS;
 }
 
-/* The image for regs->ip where it is the first in its bucket. @regs, @special: those of the
- * run. Context: inside a run. Return: as ubk_next_image(). */
+/* Whether a bucket holds anything; never dereferences it, so this needs no run. */
+static inline int ub_may_have(struct ub_translation *const *buckets, unsigned long start)
+{
+	return __atomic_load_n(&buckets[ub_bucket(start)], __ATOMIC_RELAXED) != &ub_no_translation;
+}
+
+/* The image for regs->ip, a user address as exits have it, where it is the first in its bucket.
+ * @regs, @special: those of the run. Context: inside a run. Return: as ubk_next_image(). */
 static inline unsigned long ub_run_next(struct ub_run *run, const struct ub_regs *regs, unsigned long special)
 {
 	unsigned long fpu_key = special & UB_RUN_FPU ? UB_KEY_FPU : 0;
@@ -132,8 +138,7 @@ static inline int ub_due(struct ub_thread *thread, const struct ub_regs *regs)
 	if (thread->until_sample < 2)
 		return 1;
 	thread->until_sample--;
-	/* Never dereferenced, so it needs no run. */
-	return __atomic_load_n(&buckets[ub_bucket(regs->ip)], __ATOMIC_RELAXED) != &ub_no_translation;
+	return ub_may_have(buckets, regs->ip);
 }
 
 /* Where exit stubs jump; not a function. */
