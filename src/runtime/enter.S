@@ -3,7 +3,8 @@
  * enter.S - into images and out of them. Trusted.
  *
  * ub_enter builds the frame of sfi/frame.h on the kernel stack, loads the user's
- * registers and arithmetic flags, opens user memory (SMAP) and jumps to the image.
+ * arithmetic flags together with the one that opens user memory (SMAP's AC), and the
+ * user's registers, and jumps to the image.
  * Exit stubs jump to ub_leave with the exit's number in r9d: it closes user memory,
  * stores the user's registers and flags, clears what the user left in registers, and
  * asks ubk_next_image() for the image to go on with, until there is none.
@@ -17,12 +18,17 @@
 
 #ifdef __KERNEL__
 #include <linux/linkage.h>
+#include <asm/alternative.h>
 #include <asm/asm.h>
+#include <asm/cpufeatures.h>
 #include <asm/nospec-branch.h>
+#include <asm/processor-flags.h>
 #include <asm/smap.h>
 #include <asm/unwind_hints.h>
 #include <linux/objtool.h>
 #include "kernel/compat.h"
+/* As stac, for flags on the stack. One change of AC is slow enough. */
+#define OPEN_USER_MEMORY ALTERNATIVE "", __stringify(orl $X86_EFLAGS_AC, (%rsp)), X86_FEATURE_SMAP
 #else
 #define SYM_CODE_START(name) .globl name; .type name, @function; name:
 #define SYM_CODE_END(name) .size name, . - name
@@ -31,7 +37,7 @@
 .macro UBK_UNWIND_FRAME bytes:req
 .endm
 #define ANNOTATE_NOENDBR
-#define ASM_STAC
+#define OPEN_USER_MEMORY
 #define ASM_CLAC
 #define RET ret
 .macro JMP_NOSPEC reg:req
@@ -64,7 +70,7 @@
 	.text
 
 /* unsigned int ub_enter(struct ub_regs *regs, unsigned long code, struct ub_run *run) */
-	.p2align 4
+	.p2align 9			/* in one page, and as few cache lines as can be */
 SYM_CODE_START(ub_enter)
 	UBK_UNWIND_STOPS
 	push	%rbp
@@ -100,8 +106,8 @@ SYM_CODE_START(ub_enter)
 	push	R10(%rdi)		/* UB_FRAME_R10 */
 	push	R9(%rdi)		/* UB_FRAME_R9 */
 	push	FLAGS(%rdi)
+	OPEN_USER_MEMORY
 	popfq
-	ASM_STAC
 	mov	UB_FRAME_MASK(%rsp), %r10
 	mov	RSP(%rdi), %r11
 	mov	R15(%rdi), %r15
