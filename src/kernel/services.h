@@ -89,9 +89,13 @@ unsigned long ubk_fs_base(void);
  */
 int ubk_may_enter(struct ub_regs *regs);
 
-/* Which syscall numbers may be chained, a bit each: the table of runtime/syscalls.inc. */
+/* Which syscall numbers may be chained, 0 or 1: the table of runtime/syscalls.inc. Bytes, as
+ * each chained call looks here, and BT from memory by a register is slow. */
 #define UB_SYSCALLS_MAX 512
-extern const unsigned long ub_chaining_syscalls[UB_SYSCALLS_MAX / 64];
+struct ub_syscall_table {
+	unsigned char chains[UB_SYSCALLS_MAX];
+};
+extern const struct ub_syscall_table ub_syscalls;
 
 /* Tracepoints; no-ops when off. Any context. */
 void ubk_trace_site_hot(unsigned long ip, unsigned long gap_ns);

@@ -223,7 +223,7 @@ static __always_inline unsigned long make_call(struct ub_run *run, unsigned int 
 	if (unlikely(nr >= NR_syscalls || work & STOPPING_WORK))
 		return make_natively(run);
 	nr = array_index_nospec(nr, NR_syscalls);
-	if (unlikely(!test_bit(nr, ub_chaining_syscalls)))
+	if (unlikely(!ub_syscalls.chains[nr]))
 		return make_natively(run);
 
 	regs->orig_ax = nr;

@@ -1,38 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The syscall table (syscalls.inc) as a bitmap. Trusted. */
+/* The syscall table (syscalls.inc), to be looked up by number. Trusted. */
 
 #include "kernel/services.h"
 
 namespace {
 
-struct Bitmap {
-	unsigned long words[UB_SYSCALLS_MAX / 64] = {};
-
-	constexpr bool has(unsigned number) const { return words[number / 64] >> number % 64 & 1; }
-	constexpr void add(unsigned number) { words[number / 64] |= 1ul << number % 64; }
-};
-
-consteval Bitmap chaining()
+consteval ub_syscall_table chaining()
 {
-	Bitmap bitmap;
-#define CHAIN(number, name) bitmap.add(number);
+	ub_syscall_table table = {};
+#define CHAIN(number, name) table.chains[number] = 1;
 #define NATIVE(number, name, reason)
 #include "runtime/syscalls.inc"
 #undef CHAIN
 #undef NATIVE
-	return bitmap;
+	return table;
 }
 
-constexpr Bitmap kChaining = chaining();
-static_assert(kChaining.has(0) && kChaining.has(1) && kChaining.has(110), "read, write and getppid chain");
-static_assert(!kChaining.has(15) && !kChaining.has(56) && !kChaining.has(59) && !kChaining.has(60),
+constexpr ub_syscall_table kSyscalls = chaining();
+static_assert(kSyscalls.chains[0] && kSyscalls.chains[1] && kSyscalls.chains[110], "read, write and getppid chain");
+static_assert(!kSyscalls.chains[15] && !kSyscalls.chains[56] && !kSyscalls.chains[59] && !kSyscalls.chains[60],
 	      "rt_sigreturn, clone, execve, exit do not");
-static_assert(!kChaining.has(101) && !kChaining.has(158) && !kChaining.has(317), "ptrace, arch_prctl, seccomp do not");
-static_assert(!kChaining.has(511), "unknown numbers do not");
+static_assert(!kSyscalls.chains[101] && !kSyscalls.chains[158] && !kSyscalls.chains[317],
+	      "ptrace, arch_prctl, seccomp do not");
+static_assert(!kSyscalls.chains[511], "unknown numbers do not");
 
 } // namespace
 
-extern "C" const unsigned long ub_chaining_syscalls[UB_SYSCALLS_MAX / 64] = {
-	kChaining.words[0], kChaining.words[1], kChaining.words[2], kChaining.words[3],
-	kChaining.words[4], kChaining.words[5], kChaining.words[6], kChaining.words[7],
-};
+extern "C" const ub_syscall_table ub_syscalls = kSyscalls;

@@ -281,7 +281,7 @@ unsigned long ubk_next_image(struct ub_run *run, unsigned int number)
 		return ub_run_leave(run, number);
 	regs->ip = exit->ip;
 	ubk_run_end(run->special & UB_RUN_FPU);
-	if (regs->ax >= UB_SYSCALLS_MAX || !(ub_chaining_syscalls[regs->ax / 64] >> regs->ax % 64 & 1)) {
+	if (regs->ax >= UB_SYSCALLS_MAX || !ub_syscalls.chains[regs->ax]) {
 		regs->ip -= 2;
 		regs->orig_ax = ~0ul;
 		return ub_run_stop(run, false);
