@@ -19,8 +19,8 @@ namespace {
 
 /* In guest instructions. Longer loops would gain little. */
 constexpr uint32_t kMaxBody = 24;
-constexpr uint32_t kMaxCopied = 100;
-constexpr uint32_t kMaxCopies = 8;
+constexpr uint32_t kMaxCopied = 128;
+constexpr uint32_t kMaxCopies = 32;
 
 /* By how many a region may grow: translations are to take little longer, and one that uses
  * its budget up is not to get too big by this. */
