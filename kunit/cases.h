@@ -37,7 +37,7 @@ struct ub_case {
 };
 
 /**
- * ub_case_guest - what ubk_guest_read() reads, of any mm, until the case ends
+ * ub_case_guest - what ubk_guest_read() and ubk_guest_peek() read, of any mm, until the case ends
  * Reads of [start, start + count) give `bytes`, which must stay; all others give nothing.
  * A later call replaces an earlier one. Implemented by the runners.
  */

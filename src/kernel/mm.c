@@ -219,19 +219,26 @@ static bool is_constant_code(const struct mm_struct *mm, const struct vm_area_st
 	return vma->vm_start == (unsigned long)mm->context.vdso;
 }
 
+/* What may be read of a page of guest memory. */
+enum what { CODE, ANYTHING };
+
 /* Reads from one page; 0 if it must not be read, or is not there. mmap_lock held. */
-static unsigned long read_page(struct mm_struct *mm, unsigned long at, void *buffer, unsigned long bytes)
+static unsigned long read_page(struct mm_struct *mm, enum what what, unsigned long at, void *buffer,
+			       unsigned long bytes)
 {
-	struct vm_area_struct *vma = vma_lookup(mm, at);
 	unsigned long part = 0;
 	struct page *page;
 
-	if (!vma || !is_constant_code(mm, vma))
-		return 0;
+	if (what == CODE) {
+		const struct vm_area_struct *vma = vma_lookup(mm, at);
+
+		if (!vma || !is_constant_code(mm, vma))
+			return 0;
+	}
 	/* Code that ran is there. Faulting in the rest could wait for a user's file system for ever. */
 	if (ubk_get_user_page(mm, at & PAGE_MASK, FOLL_NOFAULT, &page) != 1)
 		return 0;
-	if (!PageAnon(page)) {
+	if (what == ANYTHING || !PageAnon(page)) {
 		void *from = kmap_local_page(page);
 
 		part = min(bytes, PAGE_SIZE - offset_in_page(at));
@@ -242,7 +249,8 @@ static unsigned long read_page(struct mm_struct *mm, unsigned long at, void *buf
 	return part;
 }
 
-unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes)
+static unsigned long read_guest(struct ubk_mm *mm, enum what what, unsigned long start, void *buffer,
+				unsigned long bytes)
 {
 	struct mm_struct *guest = mm->notifier.mm;
 	unsigned long done = 0, part;
@@ -251,12 +259,22 @@ unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffe
 		return 0;
 	mmap_read_lock(guest);
 	do {
-		part = read_page(guest, start + done, buffer + done, bytes - done);
+		part = read_page(guest, what, start + done, buffer + done, bytes - done);
 		done += part;
 	} while (part && done < bytes);
 	mmap_read_unlock(guest);
 	mmput_async(guest);
 	return done;
+}
+
+unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes)
+{
+	return read_guest(mm, CODE, start, buffer, bytes);
+}
+
+unsigned long ubk_guest_peek(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes)
+{
+	return read_guest(mm, ANYTHING, start, buffer, bytes);
 }
 
 int ubk_mm_init(void)

@@ -40,6 +40,13 @@ void ubk_request_translation(struct ubk_mm *mm);
  */
 unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes);
 
+/**
+ * ubk_guest_peek - read guest memory of any kind as it is at the moment, to guess by
+ * Reads no more than is there: a page that would have to be brought in, or that is a
+ * device's, ends it. Context: may sleep, kworker. Return: as ubk_guest_read().
+ */
+unsigned long ubk_guest_peek(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes);
+
 /* Code memory (DESIGN: the arena). Addresses are of the executable mapping.
  * reserve: 0 when full, length rounded up to pages. write: through a temporary alias,
  * gone when it returns. release: only after a grace period in which no CPU runs it;

@@ -6,7 +6,7 @@
  * path costs its instructions and a penalty for each unlikely turn, so the budget goes
  * to the near and learned code before it goes to error paths. Calls are followed when
  * they were seen taken or while the eager budget lasts; indirect branches and returns
- * to frames from before the gap go to learned targets only. Untrusted.
+ * to frames from before the gap go to learned targets, and to what a hint says. Untrusted.
  */
 #include "translator/discover.h"
 
@@ -14,6 +14,7 @@
 
 #include "translator/address_map.h"
 #include "translator/guest_code.h"
+#include "translator/hints.h"
 #include "translator/sanitize.h"
 
 namespace ub::translator {
@@ -66,6 +67,7 @@ private:
 	void finish(Block &block, const Insn &last);
 	void finish_call(Block &block, const Insn &call);
 	void finish_targets(Block &block, const Insn &branch);
+	void add_targets(uint32_t context, const Insn &branch);
 	void want_successors(const Block &block, uint32_t cost);
 	uint32_t turn(const Insn &branch, const Successor &to, uint32_t cost) const;
 	void resolve(Successor &to) const;
@@ -74,6 +76,7 @@ private:
 	const sfi::Contract &contract_;
 	Arena &arena_;
 	GuestCode code_;
+	Hints hints_;
 	Decoder decoder_;
 	Region region_;
 	uint32_t limit_;
@@ -87,7 +90,7 @@ private:
 
 Discovery::Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 	: request_(request), contract_(contract), arena_(arena), code_(request.mm, arena, kMaxPages),
-	  decoder_(arena), limit_(instructions), insn_index_(arena, instructions + kMaxBlockInsns),
+	  hints_(request.mm, code_), decoder_(arena), limit_(instructions), insn_index_(arena, instructions + kMaxBlockInsns),
 	  block_index_(arena, 2 * instructions + kMaxBlockInsns), context_index_(arena, kMaxContexts),
 	  queue_(arena, 4 * instructions + 16)
 {
@@ -353,22 +356,38 @@ void Discovery::finish_targets(Block &block, const Insn &branch)
 	block.next = {};
 	block.first_target = uint32_t(region_.targets.size());
 
-	uint32_t context = block.context;
-	if (branch.kind == Kind::kReturn && context) {
-		const Context &c = region_.contexts[context];
+	if (branch.kind == Kind::kReturn && block.context) {
+		const Context &c = region_.contexts[block.context];
 		region_.targets.push_back({c.return_address, c.parent});
 	} else {
-		if (branch.kind == Kind::kIndirectCall)
-			context = child_context(context, branch.next(), false);
-		uint32_t left = context == AddressMap::kMissing ? 0 : request_.budget.targets;
-		for (const Observation &o : learned_from(branch.address)) {
-			if (!left--)
-				break;
-			if (o.to.in_user_half())
-				region_.targets.push_back({o.to, context});
-		}
+		add_targets(block.context, branch);
 	}
 	block.target_count = uint32_t(region_.targets.size()) - block.first_target;
+}
+
+/* Those seen first; then, if it is another one, what a hint says. */
+void Discovery::add_targets(uint32_t context, const Insn &branch)
+{
+	const std::span<const Observation> seen = learned_from(branch.address);
+	UserAddr hint = hints_.through(branch.mem);
+	uint32_t left = request_.budget.targets;
+
+	if (branch.kind == Kind::kIndirectCall) {
+		if (seen.empty() && (!hint.value || eager_used_ >= request_.budget.eager_instructions))
+			return;
+		context = child_context(context, branch.next(), seen.empty());
+		if (context == AddressMap::kMissing)
+			return;
+	}
+	for (const Observation &o : seen) {
+		if (!left)
+			return;
+		left--;
+		if (o.to.in_user_half())
+			region_.targets.push_back({o.to, context});
+	}
+	if (left && hint.value && !learned(branch.address, hint))
+		region_.targets.push_back({hint, context});
 }
 
 /* The cost of the path to a branch's target. One seen taken is where execution goes: paths
@@ -406,8 +425,9 @@ void Discovery::want_successors(const Block &given, uint32_t cost)
 	}
 	case End::kTargets: {
 		const Insn &branch = region_.of(block).back();
+		const uint32_t unseen = branch.kind == Kind::kIndirectCall ? cost + kUnseenCall : cost;
 		for (const Successor &target : region_.targets_of(block))
-			want(target, learned(branch.address, target.address) ? 0 : cost);
+			want(target, learned(branch.address, target.address) ? 0 : unseen);
 		break;
 	}
 	case End::kUnread:

@@ -210,21 +210,34 @@ void ubk_request_translation(struct ubk_mm *mm)
 	mm->requested = true;
 }
 
-unsigned long ubk_guest_read(struct ubk_mm *, unsigned long start, void *buffer, unsigned long bytes)
+static unsigned long read_registered(unsigned long start, void *buffer, unsigned long bytes)
 {
 	auto next = guest_code.upper_bound(start);
-	if (next != guest_code.begin()) {
-		const auto &[base, code] = *std::prev(next);
-		if (start - base < code.bytes) {
-			const size_t count = std::min(bytes, code.bytes - (start - base));
-			memcpy(buffer, code.as_read + (start - base), count);
-			return count;
-		}
-	}
+	if (next == guest_code.begin())
+		return 0;
+	const auto &[base, code] = *std::prev(next);
+	if (start - base >= code.bytes)
+		return 0;
+	const size_t count = std::min(bytes, code.bytes - (start - base));
+	memcpy(buffer, code.as_read + (start - base), count);
+	return count;
+}
+
+unsigned long ubk_guest_read(struct ubk_mm *, unsigned long start, void *buffer, unsigned long bytes)
+{
+	if (const unsigned long count = read_registered(start, buffer, bytes))
+		return count;
 	for (const Range &range : own_code())
 		if (start >= range.start && start < range.end)
 			return read_own(start, buffer, std::min(bytes, range.end - start));
 	return 0;
+}
+
+unsigned long ubk_guest_peek(struct ubk_mm *, unsigned long start, void *buffer, unsigned long bytes)
+{
+	const unsigned long count = read_registered(start, buffer, bytes);
+
+	return count ? count : read_own(start, buffer, bytes);
 }
 
 void ubk_defer(struct ubk_deferred *, void (*function)(void *), void *argument)
