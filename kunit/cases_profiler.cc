@@ -16,6 +16,7 @@ using ub::UserAddr;
 using ub::profiler::judge;
 using ub::profiler::kMaxObservations;
 using ub::profiler::learn;
+using ub::profiler::may_become_hot;
 using ub::profiler::Payoff;
 using ub::profiler::Site;
 using ub::profiler::Sites;
@@ -36,6 +37,20 @@ UB_CASE(profiler, short_gaps_make_a_site_hot_once)
 	CHECK(judge(site, short_ns()));
 	CHECK_EQ(site.stage, Stage::kHot);
 	CHECK(!judge(site, short_ns()));
+}
+
+UB_CASE(profiler, it_is_known_before_that_a_site_may_become_hot)
+{
+	Site site;
+
+	for (int i = 0; i < 40; i++)
+		judge(site, short_ns() + 1);
+	for (bool hot = false; !hot;) {
+		const bool expected = may_become_hot(site);
+		hot = judge(site, short_ns());
+		CHECK_EQ(hot, expected);
+	}
+	CHECK(!may_become_hot(site));
 }
 
 UB_CASE(profiler, long_gaps_never_do)

@@ -119,4 +119,151 @@ UB_CASE(hints, calls_by_hint_are_eager)
 	CHECK_EQ(exit_of(*translate(kCode, seen), ExitReason::kSyscall)->ip, kGuest + 8);
 }
 
+/* What all these begin with: a call, and what it returns to. They are entered behind it. */
+#define CALLER "\xe8\x02\x00\x00\x00\x0f\x05"
+constexpr int64_t kCaller = 7;
+constexpr uint64_t kBehindCall = kGuest.value + 5;
+
+UB_CASE(hints, a_return_goes_where_the_stack_says)
+{
+	Translator translate(test);
+	const uint64_t stack[] = {kBehindCall};
+
+	translate.skipped = kCaller;
+	translate.stack = stack;
+	const auto t = translate(CALLER "\xc3");	/* ret */
+	CHECK(t);
+	CHECK_EQ(exit_of(*t, ExitReason::kSyscall)->ip, kGuest + 7);
+	CHECK_EQ(exit_of(*t, ExitReason::kTarget)->ip, kGuest + 7);
+
+	translate.stack = {};
+	const auto none = translate(CALLER "\xc3");
+	CHECK(none);
+	CHECK(!exit_of(*none, ExitReason::kSyscall));
+}
+
+UB_CASE(hints, the_stack_is_followed)
+{
+	Translator translate(test);
+	const uint64_t stack[] = {1, 2, kBehindCall, 4};
+
+	translate.skipped = kCaller;
+	translate.stack = stack;
+	/* pop rbx; add rsp, 8; ret */
+	CHECK(exit_of(*translate(CALLER "\x5b\x48\x83\xc4\x08\xc3"), ExitReason::kSyscall));
+	/* push rbx; sub rsp, 16; lea rsp, [rsp + 40]; ret */
+	CHECK(exit_of(*translate(CALLER "\x53\x48\x83\xec\x10\x48\x8d\x64\x24\x28\xc3"), ExitReason::kSyscall));
+	/* jz 1f; add rsp, 16; ret; 1: pop rbx; pop rbx; call 2f; ret; 2: push rbx; pop rbx; ret */
+	const auto called = translate(CALLER "\x74\x05\x48\x83\xc4\x10\xc3\x5b\x5b\xe8\x01\x00\x00\x00\xc3\x53\x5b\xc3");
+	CHECK(called);
+	CHECK(exit_of(*called, ExitReason::kSyscall));
+	CHECK_EQ(exits_of(*called, ExitReason::kTarget), 3);
+	/* pop rbx; ret: one too few */
+	CHECK(!exit_of(*translate(CALLER "\x5b\xc3"), ExitReason::kSyscall));
+	/* add rsp, 32; ret: more than is known; push rbx; ret: less */
+	CHECK(!exit_of(*translate(CALLER "\x48\x83\xc4\x20\xc3"), ExitReason::kSyscall));
+	CHECK(!exit_of(*translate(CALLER "\x53\xc3"), ExitReason::kSyscall));
+	/* add rsp, 17; ret: between the words */
+	CHECK(!exit_of(*translate(CALLER "\x48\x83\xc4\x11\xc3"), ExitReason::kSyscall));
+}
+
+/* `call`, a syscall, and a ret to the syscall. */
+template <uint32_t n>
+bool returns_behind(Translator &translate, const char (&call)[n])
+{
+	constexpr uint32_t kCall = n - 1;
+	char code[kCall + 3];
+	const uint64_t stack[] = {kGuest.value + kCall};
+
+	__builtin_memcpy(code, call, kCall);
+	__builtin_memcpy(code + kCall, "\x0f\x05\xc3", 3);
+	translate.skipped = kCall + 2;
+	translate.stack = stack;
+	const auto t = translate({code, sizeof(code)});
+	return t && exit_of(*t, ExitReason::kSyscall);
+}
+
+UB_CASE(hints, what_is_not_behind_a_call_is_not_returned_to)
+{
+	Translator translate(test);
+
+	/* call rel32, rax, r12, [rax], [rip + 1], [rax + 1], [rsp + 1], [rax + 1000h], [r12 + 1000h], [rbx*8 + 1000h] */
+	CHECK(returns_behind(translate, "\xe8\x00\x00\x00\x00"));
+	CHECK(returns_behind(translate, "\xff\xd0"));
+	CHECK(returns_behind(translate, "\x41\xff\xd4"));
+	CHECK(returns_behind(translate, "\xff\x10"));
+	CHECK(returns_behind(translate, "\xff\x15\x01\x00\x00\x00"));
+	CHECK(returns_behind(translate, "\xff\x50\x01"));
+	CHECK(returns_behind(translate, "\xff\x54\x24\x01"));
+	CHECK(returns_behind(translate, "\xff\x90\x00\x10\x00\x00"));
+	CHECK(returns_behind(translate, "\x41\xff\x94\x24\x00\x10\x00\x00"));
+	CHECK(returns_behind(translate, "\xff\x14\xdd\x00\x10\x00\x00"));
+	/* nop; jmp rel32; jmp rax; push [rip + 1]; half a call */
+	CHECK(!returns_behind(translate, "\x90\x90\x90\x90\x90\x90\x90\x90"));
+	CHECK(!returns_behind(translate, "\xe9\x00\x00\x00\x00"));
+	CHECK(!returns_behind(translate, "\xff\xe0"));
+	CHECK(!returns_behind(translate, "\xff\x35\x01\x00\x00\x00"));
+	CHECK(!returns_behind(translate, "\xe8\x00\x00\x00"));
+
+	/* The kernel's, nobody's. */
+	uint64_t stack[] = {0xffffffff81000000};
+	translate.skipped = kCaller;
+	translate.stack = stack;
+	CHECK(!exit_of(*translate(CALLER "\xc3"), ExitReason::kSyscall));
+	stack[0] = 0x7e0000001005;
+	CHECK(!exit_of(*translate(CALLER "\xc3"), ExitReason::kSyscall));
+}
+
+UB_CASE(hints, a_stack_moved_by_no_constant_gives_none)
+{
+	Translator translate(test);
+	const uint64_t stack[] = {kBehindCall, kBehindCall, kBehindCall, kBehindCall};
+
+	translate.skipped = kCaller;
+	translate.stack = stack;
+	/* mov rsp, rbp; ret · pop rsp; ret · leave; ret · and rsp, -16; ret · add rsp, rax; ret */
+	CHECK(!exit_of(*translate(CALLER "\x48\x89\xec\xc3"), ExitReason::kSyscall));
+	CHECK(!exit_of(*translate(CALLER "\x5c\xc3"), ExitReason::kSyscall));
+	CHECK(!exit_of(*translate(CALLER "\xc9\xc3"), ExitReason::kSyscall));
+	CHECK(!exit_of(*translate(CALLER "\x48\x83\xe4\xf0\xc3"), ExitReason::kSyscall));
+	CHECK(!exit_of(*translate(CALLER "\x48\x01\xc4\xc3"), ExitReason::kSyscall));
+	/* 1: pop rbx; dec ecx; jnz 1b; ret: as far as the first round has it */
+	CHECK(exit_of(*translate(CALLER "\x5b\xff\xc9\x75\xfb\xc3"), ExitReason::kSyscall));
+}
+
+UB_CASE(hints, outer_frames_are_returned_to_one_after_the_other)
+{
+	Translator translate(test);
+	const uint64_t stack[] = {kBehindCall, 7, kGuest.value + 14};
+
+	/* call …; pop rbx; ret 8; nop; call …; syscall; ret, which is where it begins */
+	translate.skipped = 16;
+	translate.stack = stack;
+	const auto t = translate("\xe8\x00\x00\x00\x00\x5b\xc2\x08\x00\xe8\x00\x00\x00\x00\x0f\x05\xc3");
+	CHECK(t);
+	CHECK_EQ(exits_of(*t, ExitReason::kTarget), 2);
+	CHECK_EQ(exit_of(*t, ExitReason::kSyscall)->ip, kGuest + 16);
+}
+
+UB_CASE(hints, a_seen_return_comes_first)
+{
+	Translator translate(test);
+	const uint64_t stack[] = {kBehindCall};
+	/* ret; elsewhere: cpuid */
+	const Observation seen[] = {{kGuest + 7, kGuest + 8}};
+
+	translate.skipped = kCaller;
+	translate.stack = stack;
+	translate.budget.targets = 1;
+	const auto one = translate(CALLER "\xc3\x0f\xa2", seen);
+	CHECK(one);
+	CHECK(exit_of(*one, ExitReason::kInstruction));
+	CHECK(!exit_of(*one, ExitReason::kSyscall));
+	translate.budget.targets = 2;
+	const auto two = translate(CALLER "\xc3\x0f\xa2", seen);
+	CHECK(two);
+	CHECK(exit_of(*two, ExitReason::kInstruction));
+	CHECK(exit_of(*two, ExitReason::kSyscall));
+}
+
 } // namespace

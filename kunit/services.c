@@ -85,6 +85,11 @@ unsigned long ubk_guest_peek(struct ubk_mm *mm, unsigned long start, void *buffe
 	return ubk_guest_read(mm, start, buffer, bytes);
 }
 
+unsigned long ubk_own_peek(unsigned long start, void *buffer, unsigned long bytes)
+{
+	return 0;
+}
+
 unsigned long ubk_code_reserve(unsigned long bytes)
 {
 	return (unsigned long)vzalloc(bytes);

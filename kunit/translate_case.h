@@ -45,6 +45,7 @@ public:
 		translator::Request request;
 		request.start = guest + skipped;
 		request.learned = learned;
+		request.stack = stack;
 		request.budget = budget;
 		request.vectors = vectors;
 		return translator::translate(request, {KernelAddr(code_), code_bytes}, contract, arena, dump, &refusal);
@@ -52,6 +53,7 @@ public:
 
 	sfi::Contract contract;
 	translator::Budget budget;
+	std::span<const uint64_t> stack;
 	bool vectors = true;
 	sfi::Refusal refusal;
 	UserAddr guest = kGuest;

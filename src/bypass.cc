@@ -111,6 +111,17 @@ Site *site_at(ub_space &space, UserAddr start)
 	return site;
 }
 
+/* The gap behind a returned syscall is to be timed. */
+void begin_gap(ub_space &space, ub_thread &thread, const ub_regs &regs)
+{
+	const UserAddr start(regs.ip);
+	Site *site = space.sites.find(start);
+
+	if (site && profiler::may_become_hot(*site))
+		profiler::keep_stack(*site, regs.sp);
+	profiler::gap_begins(thread, start);
+}
+
 /* A hot site that gets no translation now may become hot again. */
 void watch_again(Site &site)
 {
@@ -286,7 +297,12 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 
 Result<Translation *> translate_site(ub_space &space, Site &site, Arena &arena, uint64_t since)
 {
-	translator::Request request{space.mm, site.start, site.observations(), {}, site.vectors};
+	translator::Request request;
+	request.mm = space.mm;
+	request.start = site.start;
+	request.learned = site.observations();
+	request.stack = site.stack_words();
+	request.vectors = site.vectors;
 	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
 
 	if (!code.address.value)
@@ -354,6 +370,7 @@ extern "C" void ub_space_destroy(ub_space *space)
 	ub_space_invalidate(space, 0, ~0ul);
 	while (Site *site = space->sites.remove_any()) {
 		ubk_free(site->learned);
+		ubk_free(site->stack);
 		ubk_free(site);
 	}
 	ubk_free(space);
@@ -417,7 +434,7 @@ extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
 
 	if (thread->native_turn) {
 		thread->native_turn = false;
-		profiler::gap_begins(*thread, UserAddr(regs->ip));
+		begin_gap(space, *thread, *regs);
 		return;
 	}
 	if (space.cache.may_have(UserAddr(regs->ip)) && ubk_may_enter(regs)) {
@@ -432,7 +449,7 @@ extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
 			return;
 	}
 	if (profiler::sample(*thread))
-		profiler::gap_begins(*thread, UserAddr(regs->ip));
+		begin_gap(space, *thread, *regs);
 }
 
 extern "C" void ub_translate(ub_space *space)

@@ -23,6 +23,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -275,6 +276,19 @@ unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffe
 unsigned long ubk_guest_peek(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes)
 {
 	return read_guest(mm, ANYTHING, start, buffer, bytes);
+}
+
+unsigned long ubk_own_peek(unsigned long start, void *buffer, unsigned long bytes)
+{
+	unsigned long done = 0, part;
+
+	while (done < bytes) {
+		part = min(bytes - done, PAGE_SIZE - offset_in_page(start + done));
+		if (copy_from_user_nofault(buffer + done, (const void __user *)(start + done), part))
+			break;
+		done += part;
+	}
+	return done;
 }
 
 int ubk_mm_init(void)

@@ -47,6 +47,9 @@ unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffe
  */
 unsigned long ubk_guest_peek(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes);
 
+/* The same of the current thread's own memory. Context: its process context. */
+unsigned long ubk_own_peek(unsigned long start, void *buffer, unsigned long bytes);
+
 /* Code memory (DESIGN: the arena). Addresses are of the executable mapping.
  * reserve: 0 when full, length rounded up to pages. write: through a temporary alias,
  * gone when it returns. release: only after a grace period in which no CPU runs it;

@@ -75,6 +75,13 @@ bool of_use(const Site &site)
 	return site.stage == Stage::kWatched && site.short_gaps >= site.long_gaps;
 }
 
+bool may_become_hot(const Site &site)
+{
+	const uint32_t short_gaps = site.short_gaps + 1u;
+
+	return site.stage == Stage::kWatched && short_gaps >= ub_settings.hot_samples && short_gaps > site.long_gaps;
+}
+
 bool judge(Site &site, uint64_t gap_ns)
 {
 	/* Old samples fade, so that a site that became short is seen. */

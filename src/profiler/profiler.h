@@ -29,6 +29,9 @@ uint64_t gap_ends(ub_thread &thread);
 /* Whether more samples of a site may change anything: it is a candidate. */
 bool of_use(const Site &site);
 
+/* Whether its next gap, if it is short, makes a site hot. */
+bool may_become_hot(const Site &site);
+
 /* Takes one timed gap into account. Under the space's lock.
  * Return: true if the site has just become hot. */
 bool judge(Site &site, uint64_t gap_ns);

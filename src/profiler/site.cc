@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The sites of an address space: a hash table that only grows. See site.h. */
 
+#include "kernel/services.h"
 #include "profiler/site.h"
 
 namespace ub::profiler {
+
+std::span<const uint64_t> Site::stack_words() const
+{
+	const StackTop *top = __atomic_load_n(&stack, __ATOMIC_ACQUIRE);
+
+	return top ? std::span(top->words, __atomic_load_n(&top->count, __ATOMIC_RELAXED)) : std::span<const uint64_t>();
+}
 
 Site *Sites::find(UserAddr start) const
 {
@@ -47,6 +55,24 @@ Site *Sites::remove_any()
 		}
 	}
 	return nullptr;
+}
+
+void keep_stack(Site &site, uint64_t sp)
+{
+	StackTop *top = __atomic_load_n(&site.stack, __ATOMIC_ACQUIRE);
+
+	if (!top) {
+		auto *memory = static_cast<StackTop *>(ubk_alloc(sizeof(StackTop)));
+		if (!memory)
+			return;
+		/* Another thread may be first. */
+		if (__atomic_compare_exchange_n(&site.stack, &top, memory, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			top = memory;
+		else
+			ubk_free(memory);
+	}
+	const unsigned long bytes = ubk_own_peek(sp, top->words, sizeof(top->words));
+	__atomic_store_n(&top->count, uint32_t(bytes / sizeof(uint64_t)), __ATOMIC_RELAXED);
 }
 
 bool learn(Site &site, const Observation &seen)

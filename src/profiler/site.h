@@ -28,6 +28,13 @@ enum class Stage : uint8_t {
 inline constexpr uint32_t kMaxObservations = 512;
 inline constexpr uint32_t kMaxSites = 2048;
 
+/* What was on the user's stack from rsp on upwards where a gap began once: the words say which
+ * frames it returns to. Read while it is written to, it is a wrong hint at worst. */
+struct StackTop {
+	uint32_t count;
+	uint64_t words[256];
+};
+
 struct Site {
 	Site *next = nullptr;		/* hash chain */
 	UserAddr start;
@@ -46,7 +53,9 @@ struct Site {
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
 	uint32_t learned_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */
+	StackTop *stack = nullptr;	/* from when it was about to become hot on */
 
+	std::span<const uint64_t> stack_words() const;
 	std::span<const Observation> observations() const { return {learned, learned_count}; }
 };
 
@@ -71,6 +80,10 @@ private:
 	uint32_t size_ = 0;
 	uint32_t cursor_ = 0;	/* where take_wanted() goes on, so that none starves */
 };
+
+/* Keeps the top of the stack at `sp` for a site where a gap begins now. Context: the thread's
+ * own, may sleep. */
+void keep_stack(Site &site, uint64_t sp);
 
 /* Records a missed branch. Under the space's lock; site.learned is not null.
  * Return: true if it was new. */

@@ -15,6 +15,7 @@
 #include "translator/address_map.h"
 #include "translator/guest_code.h"
 #include "translator/hints.h"
+#include "translator/learned.h"
 #include "translator/sanitize.h"
 
 namespace ub::translator {
@@ -31,20 +32,17 @@ constexpr uint32_t kTakenFar = 400;	/* out-of-line cold code */
 constexpr uint32_t kUnseenCall = 40;
 constexpr int64_t kFar = 4096;
 
-/* A block to decode and the cost of the cheapest known path to it. */
+/* A block to decode, the cost of the cheapest known path to it, and how far that has moved
+ * the stack. */
 struct Candidate {
 	uint32_t cost;
 	uint32_t block;
+	int32_t stack;
 };
 
 bool dearer(const Candidate &a, const Candidate &b)
 {
 	return a.cost != b.cost ? a.cost > b.cost : a.block > b.block;
-}
-
-bool before(const Observation &a, const Observation &b)
-{
-	return a.from != b.from ? a.from < b.from : a.to < b.to;
 }
 
 class Discovery {
@@ -53,22 +51,19 @@ public:
 	Result<Region> run();
 
 private:
-	std::span<const Observation> learned_from(UserAddr branch) const;
-	bool learned(UserAddr branch, UserAddr target) const;
-
 	uint32_t insn_at(UserAddr address);
 	uint32_t child_context(uint32_t parent, UserAddr return_address, bool eager);
 	void seen(uint32_t context);
 	bool may_grow(uint32_t context) const;
 
-	void want(const Successor &to, uint32_t cost);
+	void want(const Successor &to, uint32_t cost, int32_t stack);
 	void split(uint32_t block, UserAddr at);
-	void decode(uint32_t block, uint32_t cost);
-	void finish(Block &block, const Insn &last);
+	void decode(const Candidate &found);
+	void finish(Block &block, const Insn &last, int32_t stack);
 	void finish_call(Block &block, const Insn &call);
-	void finish_targets(Block &block, const Insn &branch);
-	void add_targets(uint32_t context, const Insn &branch);
-	void want_successors(const Block &block, uint32_t cost);
+	void finish_targets(Block &block, const Insn &branch, int32_t stack);
+	void add_targets(uint32_t context, const Insn &branch, UserAddr hint);
+	void want_successors(const Block &block, uint32_t cost, int32_t stack);
 	uint32_t turn(const Insn &branch, const Successor &to, uint32_t cost) const;
 	void resolve(Successor &to) const;
 
@@ -85,46 +80,21 @@ private:
 	AddressMap block_index_;	/* (context, address) → the block that holds the instruction */
 	AddressMap context_index_;	/* (parent, return address) → context */
 	Table<Candidate> queue_;	/* a heap, cheapest first */
-	std::span<const Observation> learned_;	/* sorted */
+	Learned learned_;
 };
 
 Discovery::Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 	: request_(request), contract_(contract), arena_(arena), code_(request.mm, arena, kMaxPages),
-	  hints_(request.mm, code_), decoder_(arena), limit_(instructions), insn_index_(arena, instructions + kMaxBlockInsns),
+	  hints_(request.mm, code_, request.stack), decoder_(arena), limit_(instructions),
+	  insn_index_(arena, instructions + kMaxBlockInsns),
 	  block_index_(arena, 2 * instructions + kMaxBlockInsns), context_index_(arena, kMaxContexts),
-	  queue_(arena, 4 * instructions + 16)
+	  queue_(arena, 4 * instructions + 16), learned_(request.learned, arena)
 {
 	region_.insns = Table<Insn>(arena, instructions + kMaxBlockInsns);
 	region_.lowerings = Table<Lowering>(arena, instructions + kMaxBlockInsns);
 	region_.blocks = Table<Block>(arena, instructions + kMaxBlockInsns);
 	region_.targets = Table<Successor>(arena, instructions + kMaxBlockInsns);
 	region_.contexts = Table<Context>(arena, kMaxContexts);
-
-	const size_t count = request.learned.size();
-	Observation *sorted = arena.make<Observation>(count);
-	if (sorted) {
-		std::copy_n(request.learned.data(), count, sorted);
-		std::make_heap(sorted, sorted + count, before);
-		std::sort_heap(sorted, sorted + count, before);
-		learned_ = {sorted, count};
-	}
-}
-
-std::span<const Observation> Discovery::learned_from(UserAddr branch) const
-{
-	const Observation *low = std::lower_bound(learned_.data(), learned_.data() + learned_.size(),
-						  Observation{branch, UserAddr(0)}, before);
-	const Observation *end = learned_.data() + learned_.size();
-	const Observation *high = low;
-
-	while (high != end && high->from == branch)
-		high++;
-	return {low, high};
-}
-
-bool Discovery::learned(UserAddr branch, UserAddr target) const
-{
-	return std::binary_search(learned_.begin(), learned_.end(), Observation{branch, target}, before);
 }
 
 /* Decoded once per address. AddressMap::kMissing when there is no readable instruction. */
@@ -201,7 +171,7 @@ bool Discovery::may_grow(uint32_t context) const
 
 /* Sees to it that a block begins at `to`, decoded already or queued. Where a table is
  * full it does nothing: the edge then stays unresolved and becomes an exit. */
-void Discovery::want(const Successor &to, uint32_t cost)
+void Discovery::want(const Successor &to, uint32_t cost, int32_t stack)
 {
 	if (!to.address.in_user_half())
 		return;
@@ -222,7 +192,7 @@ void Discovery::want(const Successor &to, uint32_t cost)
 	} else if (region_.blocks[index].decoded) {
 		return;
 	}
-	if (queue_.push_back({cost, index}))
+	if (queue_.push_back({cost, index, stack}))
 		std::push_heap(queue_.begin(), queue_.end(), dearer);
 }
 
@@ -253,10 +223,12 @@ void Discovery::split(uint32_t index, UserAddr at)
 	head.target_count = 0;
 }
 
-void Discovery::decode(uint32_t index, uint32_t cost)
+void Discovery::decode(const Candidate &found)
 {
+	const uint32_t index = found.block;
 	Block &block = region_.blocks[index];
 	UserAddr at = block.start;
+	int32_t stack = found.stack;
 
 	block.decoded = true;
 	for (;;) {
@@ -290,20 +262,21 @@ void Discovery::decode(uint32_t index, uint32_t cost)
 		region_.instructions++;
 		if (region_.contexts[block.context].eager) {
 			eager_used_++;
-			if (!learned_from(at).empty())
+			if (!learned_.from(at).empty())
 				seen(block.context);
 		}
-		if (insn.kind >= Kind::kJump) {
-			finish(block, insn);
+		if (insn.kind >= Kind::kJump)
+			finish(block, insn, stack);
+		stack = stack_behind(stack, insn, region_.lowerings[insn_index]);
+		if (insn.kind >= Kind::kJump)
 			break;
-		}
 		at = insn.next();
 	}
-	want_successors(block, cost + block.count);
+	want_successors(block, found.cost + block.count, stack);
 }
 
 /* Sets how a block ends from its last instruction. */
-void Discovery::finish(Block &block, const Insn &last)
+void Discovery::finish(Block &block, const Insn &last, int32_t stack)
 {
 	block.next = {last.next(), block.context};
 
@@ -322,7 +295,7 @@ void Discovery::finish(Block &block, const Insn &last)
 	case Kind::kReturn:
 	case Kind::kIndirectJump:
 	case Kind::kIndirectCall:
-		finish_targets(block, last);
+		finish_targets(block, last, stack);
 		break;
 	case Kind::kSyscall:
 		block.end = End::kSyscall;
@@ -338,7 +311,7 @@ void Discovery::finish(Block &block, const Insn &last)
 
 void Discovery::finish_call(Block &block, const Insn &call)
 {
-	const bool eager = !learned(call.address, UserAddr(call.target));
+	const bool eager = !learned_.has(call.address, UserAddr(call.target));
 	const bool follow = !eager || eager_used_ < request_.budget.eager_instructions;
 	const uint32_t child = follow ? child_context(block.context, call.next(), eager)
 				      : uint32_t(AddressMap::kMissing);
@@ -350,7 +323,7 @@ void Discovery::finish_call(Block &block, const Insn &call)
 		block.next.address = UserAddr(~uint64_t(0));
 }
 
-void Discovery::finish_targets(Block &block, const Insn &branch)
+void Discovery::finish_targets(Block &block, const Insn &branch, int32_t stack)
 {
 	block.end = End::kTargets;
 	block.next = {};
@@ -359,17 +332,18 @@ void Discovery::finish_targets(Block &block, const Insn &branch)
 	if (branch.kind == Kind::kReturn && block.context) {
 		const Context &c = region_.contexts[block.context];
 		region_.targets.push_back({c.return_address, c.parent});
+	} else if (branch.kind == Kind::kReturn) {
+		add_targets(block.context, branch, hints_.return_at(stack));
 	} else {
-		add_targets(block.context, branch);
+		add_targets(block.context, branch, hints_.through(branch.mem));
 	}
 	block.target_count = uint32_t(region_.targets.size()) - block.first_target;
 }
 
 /* Those seen first; then, if it is another one, what a hint says. */
-void Discovery::add_targets(uint32_t context, const Insn &branch)
+void Discovery::add_targets(uint32_t context, const Insn &branch, UserAddr hint)
 {
-	const std::span<const Observation> seen = learned_from(branch.address);
-	UserAddr hint = hints_.through(branch.mem);
+	const std::span<const Observation> seen = learned_.from(branch.address);
 	uint32_t left = request_.budget.targets;
 
 	if (branch.kind == Kind::kIndirectCall) {
@@ -386,7 +360,7 @@ void Discovery::add_targets(uint32_t context, const Insn &branch)
 		if (o.to.in_user_half())
 			region_.targets.push_back({o.to, context});
 	}
-	if (left && hint.value && !learned(branch.address, hint))
+	if (left && hint.value && !learned_.has(branch.address, hint))
 		region_.targets.push_back({hint, context});
 }
 
@@ -396,38 +370,40 @@ uint32_t Discovery::turn(const Insn &branch, const Successor &to, uint32_t cost)
 {
 	const int64_t distance = to.address - branch.address;
 
-	if (learned(branch.address, to.address))
+	if (learned_.has(branch.address, to.address))
 		return 0;
 	if (distance <= 0 && distance > -kFar)
 		return cost;
 	return cost + (distance > kFar || distance < -kFar ? kTakenFar : kTakenForward);
 }
 
-void Discovery::want_successors(const Block &given, uint32_t cost)
+void Discovery::want_successors(const Block &given, uint32_t cost, int32_t stack)
 {
 	const Block block = given;	/* want() may split the block itself */
 
 	switch (block.end) {
 	case End::kFallThrough:
 	case End::kJump:
-		want(block.next, cost);
+		want(block.next, cost, stack);
 		break;
 	case End::kBranch: {
 		const Insn &branch = region_.of(block).back();
-		want(block.next, learned(branch.address, block.next.address) ? 0 : cost);
-		want(block.taken, turn(branch, block.taken, cost));
+		want(block.next, learned_.has(branch.address, block.next.address) ? 0 : cost, stack);
+		want(block.taken, turn(branch, block.taken, cost), stack);
 		break;
 	}
 	case End::kCall: {
 		const Insn &call = region_.of(block).back();
-		want(block.next, learned(call.address, block.next.address) ? 0 : cost + kUnseenCall);
+		want(block.next, learned_.has(call.address, block.next.address) ? 0 : cost + kUnseenCall, stack);
 		break;
 	}
 	case End::kTargets: {
 		const Insn &branch = region_.of(block).back();
-		const uint32_t unseen = branch.kind == Kind::kIndirectCall ? cost + kUnseenCall : cost;
+		/* A frame from before the gap is returned to, sooner or later. */
+		const uint32_t unseen = branch.kind == Kind::kIndirectCall ? cost + kUnseenCall
+					: branch.kind == Kind::kReturn && !block.context ? 0 : cost;
 		for (const Successor &target : region_.targets_of(block))
-			want(target, learned(branch.address, target.address) ? 0 : unseen);
+			want(target, learned_.has(branch.address, target.address) ? 0 : unseen, stack);
 		break;
 	}
 	case End::kUnread:
@@ -453,14 +429,14 @@ void Discovery::resolve(Successor &to) const
 Result<Region> Discovery::run()
 {
 	region_.contexts.push_back(Context());
-	want({request_.start, 0}, 0);
+	want({request_.start, 0}, 0, 0);
 	while (!queue_.empty()) {
 		std::pop_heap(queue_.begin(), queue_.end(), dearer);
 		const Candidate next = queue_.back();
 		queue_.resize_down(queue_.size() - 1);
 		const Block &block = region_.blocks[next.block];
 		if (!block.decoded && may_grow(block.context))
-			decode(next.block, next.cost);
+			decode(next);
 	}
 	if (arena_.exhausted())
 		return Fault::kNoMemory;

@@ -33,6 +33,9 @@ struct Request {
 	struct ubk_mm *mm = nullptr;	/* whose code: passed on to ubk_guest_read() */
 	UserAddr start;			/* the gap's first instruction */
 	std::span<const Observation> learned;
+	/* What was on the user's stack from rsp on upwards where the gap began once: for hints,
+	 * and free to change meanwhile. May be empty. */
+	std::span<const uint64_t> stack;
 	Budget budget;
 	/* Translate what uses vector registers, too. Runs of the image then own these, which
 	 * costs each of them; without, such instructions are exits (kVector). */

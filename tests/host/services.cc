@@ -240,6 +240,11 @@ unsigned long ubk_guest_peek(struct ubk_mm *, unsigned long start, void *buffer,
 	return count ? count : read_own(start, buffer, bytes);
 }
 
+unsigned long ubk_own_peek(unsigned long start, void *buffer, unsigned long bytes)
+{
+	return read_own(start, buffer, bytes);
+}
+
 void ubk_defer(struct ubk_deferred *, void (*function)(void *), void *argument)
 {
 	deferred_calls.push_back({function, argument});
