@@ -18,7 +18,7 @@ absent || rmmod ub
 
 no_files() {
 	[ ! -e "$group/ub.enable" ] && [ ! -e "$group/ub.stat" ] && [ ! -e /sys/module/ub ] &&
-		[ ! -e /sys/kernel/debug/ub ] && [ ! -e /sys/kernel/tracing/events/ub ]
+		[ ! -e /sys/kernel/debug/ub.sites ] && [ ! -e /sys/kernel/tracing/events/ub ]
 }
 refused() { ! insmod "$UB_MODULE" "$@" 2>/dev/null && absent; }
 described() {

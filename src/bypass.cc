@@ -12,6 +12,7 @@
 #include <new>
 
 #include "kernel/services.h"
+#include "profiler/describe.h"
 #include "profiler/profiler.h"
 #include "runtime/chain.h"
 #include "runtime/publish.h"
@@ -117,8 +118,11 @@ void begin_gap(ub_space &space, ub_thread &thread, const ub_regs &regs)
 	const UserAddr start(regs.ip);
 	Site *site = space.sites.find(start);
 
-	if (site && profiler::may_become_hot(*site))
-		profiler::keep_stack(*site, regs.sp);
+	if (site) {
+		site->syscall = int32_t(regs.orig_ax);
+		if (profiler::may_become_hot(*site))
+			profiler::keep_stack(*site, regs.sp);
+	}
 	profiler::gap_begins(thread, start);
 }
 
@@ -220,6 +224,7 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 	uint64_t now_ns = ubk_now_ns();
 	{
 		SpaceLock lock(space);
+		site.exits[unsigned(chain.reason)]++;
 		if (!site.learned) {
 			site.learned = memory;
 			memory = nullptr;
@@ -399,6 +404,17 @@ extern "C" void ub_space_stat(const ub_space *space, struct ub_space_stat *stat)
 	stat->sites = space->sites.size();
 }
 
+extern "C" unsigned int ub_space_sites(const ub_space *space, ub_site *sites)
+{
+	unsigned count = 0;
+
+	space->sites.for_each([&](const Site &site) {
+		if (count < UB_SITES_MAX)
+			sites[count++] = profiler::describe(site);
+	});
+	return count;
+}
+
 extern "C" void ub_thread_join(ub_thread *thread, ub_space *space)
 {
 	thread->space = space;
@@ -417,6 +433,7 @@ extern "C" void ub_before_syscall(ub_thread *thread)
 	SpaceLock lock(space);
 	uint64_t now_ns = thread->gap_start_ns + gap_ns;
 
+	site->samples++;
 	profiler::native_gap(site->payoff, gap_ns);
 	if (site->stage == Stage::kDeclined && site->payoff.may_retry(now_ns))
 		watch_again(*site);

@@ -55,6 +55,22 @@ struct ub_space_stat {
 #undef FIELD
 };
 
+/* What ub.sites shows of a site. */
+#define UB_EXITS (UB_THREAD_COUNTER_MAX - UB_COUNT_exit_syscall)
+struct ub_site {
+	unsigned long start;		/* where its gaps begin: behind a syscall instruction */
+	int syscall;			/* the call before them, once; -1: not known yet */
+	unsigned int samples;		/* gaps timed natively */
+	unsigned int rounds;		/* translations attempted */
+	unsigned int learned;		/* branches that they were told of */
+	unsigned long chained;		/* calls of the chains that ended in its gaps */
+	unsigned long exits[UB_EXITS];	/* from inside its gaps, by reason; [0] is 0 */
+	unsigned int native_ns;		/* median of the last gaps timed; 0: there is none */
+	unsigned int translated_ns;
+	const char *verdict;
+};
+#define UB_SITES_MAX 2048		/* of a space */
+
 /* The core's part of an enabled thread, embedded in the glue's. Zeroed by the glue when
  * the thread is enabled; ub_thread_join() then, and when it is disabled or execs. Only the
  * thread itself touches the rest. */
@@ -121,6 +137,13 @@ unsigned int ub_space_invalidate(struct ub_space *space, unsigned long start, un
 void ub_space_destroy(struct ub_space *space);
 
 void ub_space_stat(const struct ub_space *space, struct ub_space_stat *stat);
+
+/**
+ * ub_space_sites - the sites of a space as they are at the moment
+ * @sites: room for UB_SITES_MAX
+ * Context: any; no lock. Return: how many there are.
+ */
+unsigned int ub_space_sites(const struct ub_space *space, struct ub_site *sites);
 
 /* The thread belongs to a space from now on, or to none (NULL). */
 void ub_thread_join(struct ub_thread *thread, struct ub_space *space);

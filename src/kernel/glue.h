@@ -163,16 +163,24 @@ struct ubk_stat_space {
 	struct list_head node;		/* ubk_stat_lock */
 	struct ubk_group *group;	/* a use of it: the space's first task's */
 	struct ub_space *space;
+	struct mm_struct *mm;
 };
 
 /* @space is counted in @group from now on. May be called under any sleeping lock. */
-void ubk_stat_add_space(struct ubk_stat_space *entry, struct ubk_group *group, struct ub_space *space);
+void ubk_stat_add_space(struct ubk_stat_space *entry, struct ubk_group *group, struct ub_space *space,
+			struct mm_struct *mm);
 /* Keeps its counters in the group and forgets it; before ub_space_destroy(). */
 void ubk_stat_drop_space(struct ubk_stat_space *entry);
 /* Keeps a thread's counters in its group and zeroes them. ubk_stat_lock held; the task itself. */
 void ubk_stat_flush_thread(struct ubk_group *group, struct ub_thread *thread);
+/* The space at a place of the list, or NULL. ubk_stat_lock held. */
+struct ubk_stat_space *ubk_stat_space_at(loff_t place);
 /* What ub.stat of a cgroup shows. */
 int ubk_stat_show(struct seq_file *seq, struct cgroup *cgroup);
+
+/* sites.c: ub.sites in debugfs */
+void ubk_sites_init(void);
+void ubk_sites_exit(void);	/* waits for readers */
 
 /* machine.c: what the core must know of the CPU and the kernel. */
 void ubk_machine_fill(struct ub_machine *machine);

@@ -179,7 +179,7 @@ struct ubk_mm *ubk_mm_get_current(struct ubk_group *group)
 		return NULL;
 	mm = container_of(notifier, struct ubk_mm, notifier);
 	if (!test_and_set_bit(0, &mm->counted))
-		ubk_stat_add_space(&mm->stat, group, mm->space);
+		ubk_stat_add_space(&mm->stat, group, mm->space, mm->notifier.mm);
 	return mm;
 }
 

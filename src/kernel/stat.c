@@ -51,10 +51,12 @@ void ubk_stat_flush_thread(struct ubk_group *group, struct ub_thread *thread)
 	memset(thread->count, 0, sizeof(thread->count));
 }
 
-void ubk_stat_add_space(struct ubk_stat_space *entry, struct ubk_group *group, struct ub_space *space)
+void ubk_stat_add_space(struct ubk_stat_space *entry, struct ubk_group *group, struct ub_space *space,
+			struct mm_struct *mm)
 {
 	entry->group = group;
 	entry->space = space;
+	entry->mm = mm;
 	spin_lock(&ubk_stat_lock);
 	group->users++;
 	list_add(&entry->node, &spaces);
@@ -71,6 +73,17 @@ void ubk_stat_drop_space(struct ubk_stat_space *entry)
 	list_del(&entry->node);
 	ubk_group_put_locked(entry->group);
 	spin_unlock(&ubk_stat_lock);
+}
+
+struct ubk_stat_space *ubk_stat_space_at(loff_t place)
+{
+	struct ubk_stat_space *entry;
+
+	lockdep_assert_held(&ubk_stat_lock);
+	list_for_each_entry(entry, &spaces, node)
+		if (!place--)
+			return entry;
+	return NULL;
 }
 
 static void visit_group(const struct ubk_group *group, void *argument)

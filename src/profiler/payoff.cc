@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The verdict of payoff.h: a rank-sum test, its level and its repetition. */
 
+#include <algorithm>
+
 #include "profiler/payoff.h"
 
 namespace ub::profiler {
@@ -38,6 +40,18 @@ bool translated_gap(Payoff &payoff, uint64_t ns)
 
 	payoff.translated_ns[at % kSamples] = saturated(ns);
 	return at + 1 >= kSamples;
+}
+
+uint32_t median_ns(const uint32_t (&samples)[kSamples])
+{
+	uint32_t sorted[kSamples];
+	uint32_t *const end = std::copy_if(samples, samples + kSamples, sorted, [](uint32_t ns) { return ns; });
+
+	if (end == sorted)
+		return 0;
+	std::make_heap(sorted, end);
+	std::sort_heap(sorted, end);
+	return sorted[(end - sorted) / 2];
 }
 
 void begin(Payoff &payoff)

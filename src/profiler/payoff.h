@@ -37,6 +37,9 @@ struct Payoff {
 void native_gap(Payoff &payoff, uint64_t ns);
 bool translated_gap(Payoff &payoff, uint64_t ns);
 
+/* The median of a side's last samples, of earlier trials too; 0: there is none. Any context. */
+uint32_t median_ns(const uint32_t (&samples)[kSamples]);
+
 /* The rest is under the space's lock. */
 
 /* There is a translation where there was none: only what is sampled from now on counts. */

@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "base/observation.h"
+#include "core.h"
 #include "profiler/payoff.h"
 
 namespace ub::profiler {
@@ -26,7 +27,7 @@ enum class Stage : uint8_t {
 };
 
 inline constexpr uint32_t kMaxObservations = 512;
-inline constexpr uint32_t kMaxSites = 2048;
+inline constexpr uint32_t kMaxSites = UB_SITES_MAX;
 
 /* What was on the user's stack from rsp on upwards where a gap began once: the words say which
  * frames it returns to. Read while it is written to, it is a wrong hint at worst. */
@@ -50,6 +51,11 @@ struct Site {
 	uint32_t vector_exits = 0;	/* runs that left it for want of vector registers */
 	bool vectors = false;		/* its translations use vector registers */
 	Payoff payoff;
+	/* For people to look at. */
+	int32_t syscall = -1;		/* the call before the gap */
+	uint32_t samples = 0;		/* gaps timed natively */
+	uint64_t chained = 0;		/* as `reached`, never reset */
+	uint64_t exits[UB_EXITS] = {};	/* runs that left inside the gap */
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
 	uint32_t learned_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */
@@ -67,6 +73,14 @@ public:
 	 * has seen find() fail under it. */
 	void insert(Site &site);
 	uint32_t size() const { return size_; }
+	/* Context: any, no lock. */
+	template <typename Visit>
+	void for_each(Visit visit) const
+	{
+		for (Site *const &bucket : buckets_)
+			for (const Site *site = __atomic_load_n(&bucket, __ATOMIC_ACQUIRE); site; site = site->next)
+				visit(*site);
+	}
 	/* Some site with `wanted` set, which is cleared; null if there is none. Under the lock. */
 	Site *take_wanted();
 	/* Unlinks any one site; null when empty. For the space's end. */

@@ -176,8 +176,10 @@ void count(const Loop &loop, ub_thread &thread, const Chain &chain)
 	thread.count[UB_COUNT_entries] += entries;
 	thread.count[UB_COUNT_syscalls] += calls;
 	thread.count[UB_COUNT_chained] += calls;
-	if (chain.site)
+	if (chain.site) {
 		chain.site->reached += uint32_t(calls);
+		chain.site->chained += calls;
+	}
 }
 
 } // namespace
