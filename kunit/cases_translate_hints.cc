@@ -266,4 +266,52 @@ UB_CASE(hints, a_seen_return_comes_first)
 	CHECK(exit_of(*two, ExitReason::kSyscall));
 }
 
+UB_CASE(hints, a_register_that_was_loaded_is_a_pointer)
+{
+	Translator translate(test);
+
+	/* mov rax, [rip + 8]; inc ecx; jmp rax; nop; 1: syscall; nop; and a pointer to 1 */
+	const auto plain = translate("\x48\x8b\x05\x08\x00\x00\x00\xff\xc1\xff\xe0\x90\x0f\x05\x90"
+				     "\x0c\x10\x00\x00\x00\x7f\x00\x00");
+	CHECK(plain);
+	CHECK_EQ(exit_of(*plain, ExitReason::kSyscall)->ip, kGuest + 14);
+	/* the same, xor eax, ecx in place of inc; mov eax, [rip + 9]: not that any more */
+	const auto changed = translate("\x48\x8b\x05\x08\x00\x00\x00\x31\xc8\xff\xe0\x90\x0f\x05\x90"
+				       "\x0c\x10\x00\x00\x00\x7f\x00\x00");
+	CHECK(changed);
+	CHECK(!exit_of(*changed, ExitReason::kSyscall));
+	const auto half = translate("\x8b\x05\x09\x00\x00\x00\xff\xc1\xff\xe0\x90\x0f\x05\x90\x90"
+				    "\x0b\x10\x00\x00\x00\x7f\x00\x00");
+	CHECK(half);
+	CHECK(!exit_of(*half, ExitReason::kSyscall));
+
+	/* mov r12, [rip + 11]; jz 1f; inc ecx; 1: call r12; syscall; 2: ret; nop; and a pointer to 2 */
+	const auto before = translate("\x4c\x8b\x25\x0b\x00\x00\x00\x74\x02\xff\xc1\x41\xff\xd4\x0f\x05\xc3\x90"
+				      "\x10\x10\x00\x00\x00\x7f\x00\x00");
+	CHECK(before);
+	CHECK_EQ(exit_of(*before, ExitReason::kSyscall)->ip, kGuest + 16);
+}
+
+UB_CASE(hints, open_calls_were_made)
+{
+	Translator translate(test);
+	/* call 1f; syscall; 1: ret */
+	constexpr ub::testing::Bytes kDirect("\xe8\x02\x00\x00\x00\x0f\x05\xc3\x90\x90\x90");
+	/* mov r12, [rip + 7]; call r12; syscall; 1: ret; nop; and a pointer to 1 */
+	constexpr ub::testing::Bytes kIndirect("\x4c\x8b\x25\x07\x00\x00\x00\x41\xff\xd4\x0f\x05\xc3\x90"
+					       "\x0c\x10\x00\x00\x00\x7f\x00\x00");
+	const uint64_t after_nops[] = {1, ~uint64_t(0), kGuest.value + 8 + 5, kGuest.value + 8 + 10};
+
+	translate.budget.eager_instructions = 0;
+	CHECK(!exit_of(*translate(kDirect), ExitReason::kSyscall));
+	CHECK(!exit_of(*translate(kIndirect), ExitReason::kSyscall));
+
+	/* Behind nops, as nothing can be read before the guest's code. */
+	translate.skipped = 8;
+	translate.stack_at_end = after_nops;
+	CHECK(exit_of(*translate("\x90\x90\x90\x90\x90\x90\x90\x90\xe8\x02\x00\x00\x00\x0f\x05\xc3"), ExitReason::kSyscall));
+	CHECK(exit_of(*translate("\x90\x90\x90\x90\x90\x90\x90\x90\x4c\x8b\x25\x07\x00\x00\x00\x41\xff\xd4\x0f\x05\xc3\x90"
+				 "\x14\x10\x00\x00\x00\x7f\x00\x00"), ExitReason::kSyscall));
+}
+
 } // namespace

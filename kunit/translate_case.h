@@ -46,6 +46,7 @@ public:
 		request.start = guest + skipped;
 		request.learned = learned;
 		request.stack = stack;
+		request.stack_at_end = stack_at_end;
 		request.budget = budget;
 		request.vectors = vectors;
 		return translator::translate(request, {KernelAddr(code_), code_bytes}, contract, arena, dump, &refusal);
@@ -53,7 +54,7 @@ public:
 
 	sfi::Contract contract;
 	translator::Budget budget;
-	std::span<const uint64_t> stack;
+	std::span<const uint64_t> stack, stack_at_end;
 	bool vectors = true;
 	sfi::Refusal refusal;
 	UserAddr guest = kGuest;

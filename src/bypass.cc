@@ -121,7 +121,7 @@ void begin_gap(ub_space &space, ub_thread &thread, const ub_regs &regs)
 	if (site) {
 		site->syscall = int32_t(regs.orig_ax);
 		if (profiler::may_become_hot(*site))
-			profiler::keep_stack(*site, regs.sp);
+			profiler::keep_stack_at_start(*site, regs.sp);
 	}
 	profiler::gap_begins(thread, start);
 }
@@ -306,7 +306,8 @@ Result<Translation *> translate_site(ub_space &space, Site &site, Arena &arena, 
 	request.mm = space.mm;
 	request.start = site.start;
 	request.learned = site.observations();
-	request.stack = site.stack_words();
+	request.stack = site.stack_at_start();
+	request.stack_at_end = site.stack_at_end();
 	request.vectors = site.vectors;
 	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
 
@@ -421,7 +422,7 @@ extern "C" void ub_thread_join(ub_thread *thread, ub_space *space)
 	thread->buckets = space ? space->cache.buckets() : nullptr;
 }
 
-extern "C" void ub_before_syscall(ub_thread *thread)
+extern "C" void ub_before_syscall(ub_thread *thread, const ub_regs *regs)
 {
 	ub_space &space = *thread->space;
 	UserAddr start(thread->gap_start_ip);
@@ -430,6 +431,8 @@ extern "C" void ub_before_syscall(ub_thread *thread)
 
 	if (!site)
 		return;
+	if (profiler::may_become_hot(*site))
+		profiler::keep_stack_at_end(*site, regs->sp);
 	SpaceLock lock(space);
 	uint64_t now_ns = thread->gap_start_ns + gap_ns;
 

@@ -47,7 +47,7 @@ unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffe
  */
 unsigned long ubk_guest_peek(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes);
 
-/* The same of the current thread's own memory. Context: its process context. */
+/* The same of the current thread's own memory, for hints too. Context: its process context. */
 unsigned long ubk_own_peek(unsigned long start, void *buffer, unsigned long bytes);
 
 /* Code memory (DESIGN: the arena). Addresses are of the executable mapping.

@@ -6,11 +6,47 @@
 
 namespace ub::profiler {
 
-std::span<const uint64_t> Site::stack_words() const
-{
-	const StackTop *top = __atomic_load_n(&stack, __ATOMIC_ACQUIRE);
+namespace {
 
-	return top ? std::span(top->words, __atomic_load_n(&top->count, __ATOMIC_RELAXED)) : std::span<const uint64_t>();
+/* Return: how many words could be read. */
+uint32_t peek(uint64_t sp, std::span<uint64_t> words)
+{
+	return uint32_t(ubk_own_peek(sp, words.data(), words.size_bytes()) / sizeof(uint64_t));
+}
+
+/* Made if need be. Null: no memory. */
+Stack *stack_of(Site &site)
+{
+	Stack *stack = __atomic_load_n(&site.stack, __ATOMIC_ACQUIRE);
+	if (stack)
+		return stack;
+
+	auto *memory = static_cast<Stack *>(ubk_alloc(sizeof(Stack)));
+	/* Another thread may be first. */
+	if (memory && __atomic_compare_exchange_n(&site.stack, &stack, memory, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return memory;
+	ubk_free(memory);
+	return stack;
+}
+
+} // namespace
+
+std::span<const uint64_t> Site::stack_at_start() const
+{
+	const Stack *kept = __atomic_load_n(&stack, __ATOMIC_ACQUIRE);
+
+	if (!kept)
+		return {};
+	return {kept->words, __atomic_load_n(&kept->count, __ATOMIC_RELAXED)};
+}
+
+std::span<const uint64_t> Site::stack_at_end() const
+{
+	const Stack *kept = __atomic_load_n(&stack, __ATOMIC_ACQUIRE);
+
+	if (!kept)
+		return {};
+	return {kept->end_words, __atomic_load_n(&kept->end_count, __ATOMIC_RELAXED)};
 }
 
 Site *Sites::find(UserAddr start) const
@@ -57,22 +93,16 @@ Site *Sites::remove_any()
 	return nullptr;
 }
 
-void keep_stack(Site &site, uint64_t sp)
+void keep_stack_at_start(Site &site, uint64_t sp)
 {
-	StackTop *top = __atomic_load_n(&site.stack, __ATOMIC_ACQUIRE);
+	if (Stack *stack = stack_of(site))
+		__atomic_store_n(&stack->count, peek(sp, stack->words), __ATOMIC_RELAXED);
+}
 
-	if (!top) {
-		auto *memory = static_cast<StackTop *>(ubk_alloc(sizeof(StackTop)));
-		if (!memory)
-			return;
-		/* Another thread may be first. */
-		if (__atomic_compare_exchange_n(&site.stack, &top, memory, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-			top = memory;
-		else
-			ubk_free(memory);
-	}
-	const unsigned long bytes = ubk_own_peek(sp, top->words, sizeof(top->words));
-	__atomic_store_n(&top->count, uint32_t(bytes / sizeof(uint64_t)), __ATOMIC_RELAXED);
+void keep_stack_at_end(Site &site, uint64_t sp)
+{
+	if (Stack *stack = stack_of(site))
+		__atomic_store_n(&stack->end_count, peek(sp, stack->end_words), __ATOMIC_RELAXED);
 }
 
 bool learn(Site &site, const Observation &seen)

@@ -29,11 +29,13 @@ enum class Stage : uint8_t {
 inline constexpr uint32_t kMaxObservations = 512;
 inline constexpr uint32_t kMaxSites = UB_SITES_MAX;
 
-/* What was on the user's stack from rsp on upwards where a gap began once: the words say which
- * frames it returns to. Read while it is written to, it is a wrong hint at worst. */
-struct StackTop {
-	uint32_t count;
+/* What was on the user's stack from rsp on upwards where a gap began once, which says what frames
+ * it returns to, and where it ended: what calls it made that were open then. Read while it is
+ * written to, it is a wrong hint at worst. */
+struct Stack {
+	uint32_t count, end_count;
 	uint64_t words[256];
+	uint64_t end_words[64];
 };
 
 struct Site {
@@ -59,9 +61,10 @@ struct Site {
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
 	uint32_t learned_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */
-	StackTop *stack = nullptr;	/* from when it was about to become hot on */
+	Stack *stack = nullptr;		/* from when it was about to become hot on */
 
-	std::span<const uint64_t> stack_words() const;
+	std::span<const uint64_t> stack_at_start() const;
+	std::span<const uint64_t> stack_at_end() const;
 	std::span<const Observation> observations() const { return {learned, learned_count}; }
 };
 
@@ -95,9 +98,10 @@ private:
 	uint32_t cursor_ = 0;	/* where take_wanted() goes on, so that none starves */
 };
 
-/* Keeps the top of the stack at `sp` for a site where a gap begins now. Context: the thread's
- * own, may sleep. */
-void keep_stack(Site &site, uint64_t sp);
+/* Keeps the top of the stack, which is at `sp`, for a site whose gap begins now, or ends.
+ * Context: the thread's own, may sleep. */
+void keep_stack_at_start(Site &site, uint64_t sp);
+void keep_stack_at_end(Site &site, uint64_t sp);
 
 /* Records a missed branch. Under the space's lock; site.learned is not null.
  * Return: true if it was new. */

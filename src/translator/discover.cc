@@ -32,17 +32,24 @@ constexpr uint32_t kTakenFar = 400;	/* out-of-line cold code */
 constexpr uint32_t kUnseenCall = 40;
 constexpr int64_t kFar = 4096;
 
-/* A block to decode, the cost of the cheapest known path to it, and how far that has moved
- * the stack. */
-struct Candidate {
+/* A path up to a block. */
+struct Path {
 	uint32_t cost;
+	int32_t stack;		/* how far it has moved the user's rsp */
+	uint32_t from;		/* its last block */
+
+	Path costing(uint32_t other) const { return {other, stack, from}; }
+};
+
+/* A block to decode, and the cheapest known path to it. */
+struct Candidate {
+	Path path;
 	uint32_t block;
-	int32_t stack;
 };
 
 bool dearer(const Candidate &a, const Candidate &b)
 {
-	return a.cost != b.cost ? a.cost > b.cost : a.block > b.block;
+	return a.path.cost != b.path.cost ? a.path.cost > b.path.cost : a.block > b.block;
 }
 
 class Discovery {
@@ -56,15 +63,17 @@ private:
 	void seen(uint32_t context);
 	bool may_grow(uint32_t context) const;
 
-	void want(const Successor &to, uint32_t cost, int32_t stack);
+	void want(const Successor &to, const Path &path);
 	void split(uint32_t block, UserAddr at);
 	void decode(const Candidate &found);
 	void finish(Block &block, const Insn &last, int32_t stack);
 	void finish_call(Block &block, const Insn &call);
 	void finish_targets(Block &block, const Insn &branch, int32_t stack);
 	void add_targets(uint32_t context, const Insn &branch, UserAddr hint);
-	void want_successors(const Block &block, uint32_t cost, int32_t stack);
+	UserAddr hint(const Block &block, const Insn &branch, int32_t stack);
+	void want_successors(const Block &block, const Path &path);
 	uint32_t turn(const Insn &branch, const Successor &to, uint32_t cost) const;
+	uint32_t unseen_turn(const Block &block, const Insn &branch, uint32_t cost) const;
 	void resolve(Successor &to) const;
 
 	const Request &request_;
@@ -88,7 +97,7 @@ Discovery::Discovery(const Request &request, uint32_t instructions, const sfi::C
 	  hints_(request.mm, code_, request.stack), decoder_(arena), limit_(instructions),
 	  insn_index_(arena, instructions + kMaxBlockInsns),
 	  block_index_(arena, 2 * instructions + kMaxBlockInsns), context_index_(arena, kMaxContexts),
-	  queue_(arena, 4 * instructions + 16), learned_(request.learned, arena)
+	  queue_(arena, 4 * instructions + 16), learned_(request, arena)
 {
 	region_.insns = Table<Insn>(arena, instructions + kMaxBlockInsns);
 	region_.lowerings = Table<Lowering>(arena, instructions + kMaxBlockInsns);
@@ -171,7 +180,7 @@ bool Discovery::may_grow(uint32_t context) const
 
 /* Sees to it that a block begins at `to`, decoded already or queued. Where a table is
  * full it does nothing: the edge then stays unresolved and becomes an exit. */
-void Discovery::want(const Successor &to, uint32_t cost, int32_t stack)
+void Discovery::want(const Successor &to, const Path &path)
 {
 	if (!to.address.in_user_half())
 		return;
@@ -192,7 +201,7 @@ void Discovery::want(const Successor &to, uint32_t cost, int32_t stack)
 	} else if (region_.blocks[index].decoded) {
 		return;
 	}
-	if (queue_.push_back({cost, index, stack}))
+	if (queue_.push_back({path, index}))
 		std::push_heap(queue_.begin(), queue_.end(), dearer);
 }
 
@@ -208,6 +217,7 @@ void Discovery::split(uint32_t index, UserAddr at)
 		return;
 	Block tail = head;
 	tail.start = at;
+	tail.found_from = index;
 	tail.first += kept;
 	tail.count -= kept;
 	if (!region_.blocks.push_back(tail))
@@ -228,9 +238,10 @@ void Discovery::decode(const Candidate &found)
 	const uint32_t index = found.block;
 	Block &block = region_.blocks[index];
 	UserAddr at = block.start;
-	int32_t stack = found.stack;
+	int32_t stack = found.path.stack;
 
 	block.decoded = true;
+	block.found_from = found.path.from;
 	for (;;) {
 		block.next = {at, block.context};
 		if (!may_grow(block.context)) {
@@ -272,7 +283,7 @@ void Discovery::decode(const Candidate &found)
 			break;
 		at = insn.next();
 	}
-	want_successors(block, found.cost + block.count, stack);
+	want_successors(block, {found.path.cost + block.count, stack, index});
 }
 
 /* Sets how a block ends from its last instruction. */
@@ -332,12 +343,18 @@ void Discovery::finish_targets(Block &block, const Insn &branch, int32_t stack)
 	if (branch.kind == Kind::kReturn && block.context) {
 		const Context &c = region_.contexts[block.context];
 		region_.targets.push_back({c.return_address, c.parent});
-	} else if (branch.kind == Kind::kReturn) {
-		add_targets(block.context, branch, hints_.return_at(stack));
 	} else {
-		add_targets(block.context, branch, hints_.through(branch.mem));
+		add_targets(block.context, branch, hint(block, branch, stack));
 	}
 	block.target_count = uint32_t(region_.targets.size()) - block.first_target;
+}
+
+/* Where a branch may go that was not seen to. 0: no hint. */
+UserAddr Discovery::hint(const Block &block, const Insn &branch, int32_t stack)
+{
+	if (branch.kind == Kind::kReturn)
+		return hints_.return_at(stack);
+	return branch.mem.present ? hints_.through(branch.mem) : hints_.through(branch.regs[0].reg, region_, block);
 }
 
 /* Those seen first; then, if it is another one, what a hint says. */
@@ -356,9 +373,10 @@ void Discovery::add_targets(uint32_t context, const Insn &branch, UserAddr hint)
 	for (const Observation &o : seen) {
 		if (!left)
 			return;
+		if (!o.to.in_user_half())
+			continue;
 		left--;
-		if (o.to.in_user_half())
-			region_.targets.push_back({o.to, context});
+		region_.targets.push_back({o.to, context});
 	}
 	if (left && hint.value && !learned_.has(branch.address, hint))
 		region_.targets.push_back({hint, context});
@@ -377,33 +395,43 @@ uint32_t Discovery::turn(const Insn &branch, const Successor &to, uint32_t cost)
 	return cost + (distance > kFar || distance < -kFar ? kTakenFar : kTakenForward);
 }
 
-void Discovery::want_successors(const Block &given, uint32_t cost, int32_t stack)
+/* The same of an indirect branch's where a hint says it goes. */
+uint32_t Discovery::unseen_turn(const Block &block, const Insn &branch, uint32_t cost) const
+{
+	/* A frame from before the gap is returned to, sooner or later. */
+	if (branch.kind == Kind::kReturn)
+		return block.context ? cost : 0;
+	if (branch.kind == Kind::kIndirectCall)
+		return learned_.from(branch.address).empty() ? cost + kUnseenCall : 0;
+	return cost;
+}
+
+void Discovery::want_successors(const Block &given, const Path &path)
 {
 	const Block block = given;	/* want() may split the block itself */
 
 	switch (block.end) {
 	case End::kFallThrough:
 	case End::kJump:
-		want(block.next, cost, stack);
+		want(block.next, path);
 		break;
 	case End::kBranch: {
 		const Insn &branch = region_.of(block).back();
-		want(block.next, learned_.has(branch.address, block.next.address) ? 0 : cost, stack);
-		want(block.taken, turn(branch, block.taken, cost), stack);
+		want(block.next, path.costing(learned_.has(branch.address, block.next.address) ? 0 : path.cost));
+		want(block.taken, path.costing(turn(branch, block.taken, path.cost)));
 		break;
 	}
 	case End::kCall: {
 		const Insn &call = region_.of(block).back();
-		want(block.next, learned_.has(call.address, block.next.address) ? 0 : cost + kUnseenCall, stack);
+		const bool seen = learned_.has(call.address, block.next.address);
+		want(block.next, path.costing(seen ? 0 : path.cost + kUnseenCall));
 		break;
 	}
 	case End::kTargets: {
 		const Insn &branch = region_.of(block).back();
-		/* A frame from before the gap is returned to, sooner or later. */
-		const uint32_t unseen = branch.kind == Kind::kIndirectCall ? cost + kUnseenCall
-					: branch.kind == Kind::kReturn && !block.context ? 0 : cost;
+		const uint32_t unseen = unseen_turn(block, branch, path.cost);
 		for (const Successor &target : region_.targets_of(block))
-			want(target, learned_.has(branch.address, target.address) ? 0 : unseen, stack);
+			want(target, path.costing(learned_.has(branch.address, target.address) ? 0 : unseen));
 		break;
 	}
 	case End::kUnread:
@@ -429,7 +457,7 @@ void Discovery::resolve(Successor &to) const
 Result<Region> Discovery::run()
 {
 	region_.contexts.push_back(Context());
-	want({request_.start, 0}, 0, 0);
+	want({request_.start, 0}, {0, 0, kNoBlock});
 	while (!queue_.empty()) {
 		std::pop_heap(queue_.begin(), queue_.end(), dearer);
 		const Candidate next = queue_.back();

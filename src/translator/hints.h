@@ -7,9 +7,9 @@
  */
 #pragma once
 
+#include "base/observation.h"
 #include "translator/guest_code.h"
-#include "translator/insn.h"
-#include "translator/lowering.h"
+#include "translator/region.h"
 
 struct ubk_mm;
 
@@ -20,6 +20,12 @@ inline constexpr int32_t kStackUnknown = INT32_MIN;
 
 /* … and behind an instruction; unknown once it was moved by what is no small constant. */
 int32_t stack_behind(int32_t stack, const Insn &insn, const Lowering &how);
+
+/* An observation of a call that was made, but not known whereto. */
+inline constexpr UserAddr kSomewhere{~uint64_t(0)};
+
+/* Adds the calls to `seen` that a stack has return addresses of: indirect ones go kSomewhere. */
+void add_open_calls(struct ubk_mm *mm, std::span<const uint64_t> stack, Table<Observation> &seen);
 
 class Hints {
 public:
@@ -32,6 +38,10 @@ public:
 	/* Where a branch through memory goes by the pointer that lies there now, if its place
 	 * is known: an entry of the GOT. 0: no hint. */
 	UserAddr through(const MemOperand &pointer);
+
+	/* The same of a branch at the end of `block` through a register, if it was loaded from such
+	 * a place on the way there. */
+	UserAddr through(Gpr pointer, const Region &region, const Block &block);
 
 	/* Where a return to a frame from before the gap goes, by what lay on the stack once at
 	 * `stack`, if that is behind a call. 0: no hint. */

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "translator/hints.h"
+
 namespace ub::translator {
 
 namespace {
@@ -15,22 +17,20 @@ bool before(const Observation &a, const Observation &b)
 
 } // namespace
 
-Learned::Learned(std::span<const Observation> seen, Arena &arena)
+Learned::Learned(const Request &request, Arena &arena)
+	: sorted_(arena, request.learned.size() + request.stack_at_end.size())
 {
-	Observation *sorted = arena.make<Observation>(seen.size());
-
-	if (!sorted)
-		return;
-	std::copy_n(seen.data(), seen.size(), sorted);
-	std::make_heap(sorted, sorted + seen.size(), before);
-	std::sort_heap(sorted, sorted + seen.size(), before);
-	sorted_ = {sorted, seen.size()};
+	for (const Observation &seen : request.learned)
+		sorted_.push_back(seen);
+	add_open_calls(request.mm, request.stack_at_end, sorted_);
+	std::make_heap(sorted_.begin(), sorted_.end(), before);
+	std::sort_heap(sorted_.begin(), sorted_.end(), before);
 }
 
 std::span<const Observation> Learned::from(UserAddr branch) const
 {
-	const Observation *end = sorted_.data() + sorted_.size();
-	const Observation *low = std::lower_bound(sorted_.data(), end, Observation{branch, UserAddr(0)}, before);
+	const Observation *end = sorted_.end();
+	const Observation *low = std::lower_bound(sorted_.begin(), end, Observation{branch, UserAddr(0)}, before);
 	const Observation *high = low;
 
 	while (high != end && high->from == branch)

@@ -52,6 +52,7 @@ struct Block {
 	Successor taken;
 	uint32_t first_target = 0;	/* kTargets: index into Region::targets */
 	uint32_t target_count = 0;
+	uint32_t found_from = kNoBlock;	/* the block before it on the path that discover found it by */
 	uint16_t live_in = kArithmeticFlags;	/* flags whose value at the start matters: analyze */
 	End end = End::kFallThrough;
 	bool decoded = false;		/* false: was left out, nobody may go there */

@@ -36,6 +36,8 @@ struct Request {
 	/* What was on the user's stack from rsp on upwards where the gap began once: for hints,
 	 * and free to change meanwhile. May be empty. */
 	std::span<const uint64_t> stack;
+	/* The same where it ended: calls open there were made. */
+	std::span<const uint64_t> stack_at_end;
 	Budget budget;
 	/* Translate what uses vector registers, too. Runs of the image then own these, which
 	 * costs each of them; without, such instructions are exits (kVector). */
