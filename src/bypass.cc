@@ -18,6 +18,7 @@
 #include "runtime/publish.h"
 #include "runtime/run.h"
 #include "space.h"
+#include "translator/attempt.h"
 #include "translator/translate.h"
 
 struct ub_settings ub_settings = {
@@ -52,41 +53,6 @@ constexpr uint32_t kMaxTranslations = 1024;	/* of one space */
 constexpr int kNoMemoryError = 12;		/* ENOMEM */
 
 sfi::Contract g_contract;
-
-class SpaceLock {
-public:
-	explicit SpaceLock(ub_space &space) : lock_(&space.lock) { ubk_lock(lock_); }
-	~SpaceLock() { ubk_unlock(lock_); }
-	SpaceLock(const SpaceLock &) = delete;
-	SpaceLock &operator=(const SpaceLock &) = delete;
-
-private:
-	struct ubk_lock *lock_;
-};
-
-/* Memory for translation attempts: one is kept between them, since they come in bursts. */
-class Attempt {
-public:
-	Attempt()
-	{
-		memory_ = __atomic_exchange_n(&kept_, nullptr, __ATOMIC_ACQ_REL);
-		if (!memory_)
-			memory_ = ubk_alloc(translator::kArenaBytes);
-	}
-	~Attempt() { ubk_free(__atomic_exchange_n(&kept_, memory_, __ATOMIC_ACQ_REL)); }
-	Attempt(const Attempt &) = delete;
-	Attempt &operator=(const Attempt &) = delete;
-
-	explicit operator bool() const { return memory_; }
-	void *memory() const { return memory_; }
-	/* At load, as the memory is cleared, which takes longer than a translation does. */
-	static bool keep_one() { return (kept_ = ubk_alloc(translator::kArenaBytes)); }
-	static void drop_kept() { ubk_free(__atomic_exchange_n(&kept_, nullptr, __ATOMIC_ACQ_REL)); }
-
-private:
-	static inline constinit void *kept_ = nullptr;
-	void *memory_;
-};
 
 /* The site of a gap start, made if need be. Null: no memory, or too many. May sleep. */
 Site *site_at(ub_space &space, UserAddr start)
@@ -351,12 +317,12 @@ extern "C" int ub_core_init(const ub_machine *machine)
 	g_contract.locked_accesses = machine->locked_accesses;
 	g_contract.avx = machine->avx;
 	g_contract.avx512 = machine->avx512;
-	return Attempt::keep_one() ? 0 : -kNoMemoryError;
+	return translator::Attempt::keep_one() ? 0 : -kNoMemoryError;
 }
 
 extern "C" void ub_core_exit(void)
 {
-	Attempt::drop_kept();
+	translator::Attempt::drop_kept();
 }
 
 extern "C" ub_space *ub_space_create(ubk_mm *mm)
@@ -474,7 +440,7 @@ extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
 
 extern "C" void ub_translate(ub_space *space)
 {
-	Attempt attempt;
+	translator::Attempt attempt;
 	if (!attempt)
 		return;
 	for (;;) {

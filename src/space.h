@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core.h"
+#include "kernel/services.h"
 #include "profiler/site.h"
 #include "runtime/cache.h"
 #include "runtime/journal.h"
@@ -18,3 +19,18 @@ struct ub_space {
 	ub::runtime::Journal journal;
 	struct ub_space_stat stat{};
 };
+
+namespace ub {
+
+class SpaceLock {
+public:
+	explicit SpaceLock(ub_space &space) : lock_(&space.lock) { ubk_lock(lock_); }
+	~SpaceLock() { ubk_unlock(lock_); }
+	SpaceLock(const SpaceLock &) = delete;
+	SpaceLock &operator=(const SpaceLock &) = delete;
+
+private:
+	struct ubk_lock *lock_;
+};
+
+} // namespace ub
