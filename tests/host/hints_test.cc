@@ -229,5 +229,31 @@ TEST_F(Hinted, a_depth_that_is_not_constant_is_learned)
 	EXPECT_GE(share_chained(), 0.9);
 }
 
+/* A call through a pointer in memory at a known place, by a register. */
+TEST_F(Hinted, a_pointer_that_was_loaded_needs_one_round)
+{
+	const auto middle = code_.label(), function = code_.label(), start = code_.label();
+	const uint64_t slot = guest_.data() + 128;
+
+	code_.jmp(start);
+	nested(middle);
+	code_.bind(function);
+	add_r12(2);
+	code_.ret();
+	set_slot(slot, code_.address(function));
+	const Ended ended = run(start, [&] {
+		code_.call(middle);
+		code_.raw({0x48, 0x8b, 0x05});		/* mov rax, [rip + slot] */
+		code_.imm32(slot - (code_.here() + 4));
+		add_r12(1);
+		code_.call_reg(RAX);
+	});
+
+	EXPECT_EQ(ended.state.regs.r12, 4u * kCalls);
+	EXPECT_EQ(process_.stat().translated, 1u);
+	EXPECT_LE(process_.count(UB_COUNT_exits), 1u);
+	EXPECT_GE(share_chained(), 0.9);
+}
+
 } // namespace
 } // namespace host
