@@ -210,6 +210,8 @@ std::unique_ptr<Translation> Differential::translate(uint64_t start, const std::
 	}
 
 	const ub::sfi::Image &image = result->verified.image();
+	if (on_image)
+		on_image(image);
 	std::vector<ubk_fault_entry> faults;
 	for (const auto &entry : image.faults)
 		faults.push_back({entry.instruction, entry.stub});

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -81,6 +82,8 @@ public:
 	/* Flags an instruction leaves undefined; not compared where a run ends behind it. */
 	unsigned long undefined_flags = 0;
 	Tally tally;
+	/* Called with every image the verifier accepted, if set. */
+	std::function<void(const ub::sfi::Image &)> on_image;
 	/* Why the verifier refused an image, and the dump: of the last one refused. */
 	std::string last_rejected;
 

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Images that the verifier accepted, kept for tests of the verifier itself: of the golden
+ * files' code, of every instruction instance, of compiled functions and random programs.
+ */
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sfi/contract.h"
+
+namespace host {
+
+struct KeptImage {
+	std::string origin;
+	ub::KernelAddr address;
+	std::vector<uint8_t> bytes;
+	std::vector<ub::sfi::FaultEntry> faults;
+	std::vector<ub::sfi::Exit> exits;
+
+	ub::sfi::Image image() const { return {address, bytes, faults, exits}; }
+};
+
+/* The same in every run on one machine. `programs` bounds the random ones; images of more than
+ * `most_bytes` are left out. */
+std::vector<KeptImage> sample_images(unsigned int programs, size_t most_bytes);
+
+/* Where the verifier says that instructions start, and whether an idiom does. */
+struct Start {
+	uint32_t offset, length;
+	bool poll, exit;
+};
+std::vector<Start> verified_starts(const ub::sfi::Image &image);
+
+} // namespace host
