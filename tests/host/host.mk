@@ -63,7 +63,7 @@ $(OUT)/libub.a: $(lib_objects)
 
 $(OUT)/ub_tests: $(test_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
-	@$(CXX) $(sanitizers) -Wl,-z,now -o $@ $^ -lgtest -lpthread
+	@$(CXX) $(sanitizers) -Wl,-z,now -o $@ $^ -lgtest -lcapstone -lpthread
 
 $(OUT)/ub_fuzz: $(call object,tests/host/fuzz.cc) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
