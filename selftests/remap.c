@@ -317,6 +317,94 @@ static void thread_replace_side(void *argument)
 	pthread_join(thread, NULL);
 }
 
+/* The same with what happens to the page or the file, and the value for each generation. */
+static int (*right_value)(int generation);
+
+static void *caller_of_right_value(void *argument)
+{
+	while (!stop) {
+		int before = generation, value = call(), after = generation;
+
+		now->rounds++;
+		if (before == after && before < CHANGING) {
+			now->wrong += value != right_value(before);
+			calls_after++;
+		}
+	}
+	return NULL;
+}
+
+static void while_another_runs(void (*change)(int generation), int (*value)(int generation))
+{
+	pthread_t thread;
+
+	begin();
+	right_value = value;
+	if (pthread_create(&thread, NULL, caller_of_right_value, NULL))
+		_exit(26);
+	for (int i = 1; i <= 200; i++) {
+		sleep_ms(duration_ms(10));
+		__atomic_store_n(&generation, CHANGING, __ATOMIC_SEQ_CST);
+		change(i);
+		calls_after = 0;
+		__atomic_store_n(&generation, i, __ATOMIC_SEQ_CST);
+		while (calls_after < 20)
+			sched_yield();
+	}
+	stop = 1;
+	pthread_join(thread, NULL);
+	/* Where it was is a matter of chance. */
+	now->address = now->rip = 0;
+}
+
+static int always_1(int generation)
+{
+	return 1;
+}
+
+static int none_if_odd(int generation)
+{
+	return generation % 2 ? -1 : 1;
+}
+
+static int its_number(int generation)
+{
+	return generation ? generation : 1;
+}
+
+static void protect(int generation)
+{
+	mprotect(place, PAGE, generation % 2 ? PROT_NONE : PROT_READ | PROT_EXEC);
+}
+
+static void dontneed(int generation)
+{
+	madvise(place, PAGE, MADV_DONTNEED);
+}
+
+static void write_file(int generation)
+{
+	int fd = open(now->name, O_RDWR);
+
+	write_value(fd, generation);
+	close(fd);
+}
+
+static void thread_protect_side(void *argument)
+{
+	while_another_runs(protect, none_if_odd);
+}
+
+static void thread_dontneed_side(void *argument)
+{
+	while_another_runs(dontneed, always_1);
+}
+
+static void thread_write_side(void *argument)
+{
+	while_another_runs(write_file, its_number);
+}
+
 static void *caller_until_gone(void *argument)
 {
 	while (call() == 1)
@@ -359,6 +447,9 @@ int main(void)
 		{ "unmapped in a child", fork_side, 0 },
 		{ "replaced while another thread runs it", thread_replace_side, 0 },
 		{ "unmapped while another thread runs it", thread_unmap_side, 1 },
+		{ "protected while another thread runs it", thread_protect_side, 1 },
+		{ "MADV_DONTNEED while another thread runs it", thread_dontneed_side, 0 },
+		{ "file written while another thread runs it", thread_write_side, 0 },
 	};
 	struct result *results = shared(2 * sizeof(*results));
 

@@ -2,7 +2,8 @@
 /*
  * seccomp: filters hold for chained system calls exactly as for native ones.
  * A denied call gives its errno each time, by number and by argument; TRAP shows
- * the right number and address; KILL kills; a filter put in place while a loop
+ * the right number and address; KILL kills, the process or the thread; a supervisor's
+ * answer is the result; TRACE without a tracer is ENOSYS; a filter put in place while a loop
  * is hot, by the thread itself or by another one, holds from that moment on.
  */
 #include <linux/audit.h>
@@ -10,6 +11,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 
 #include "ub_regs.h"
@@ -205,6 +207,111 @@ static void kill_side(void *argument)
 	now->wrong++;
 }
 
+/* One call has another verdict */
+static long filter_getgid(unsigned int verdict, unsigned int flags)
+{
+	struct sock_filter instructions[] = {
+		LOAD(nr),
+		EQUAL(__NR_getgid, 0, 1),
+		RETURN(verdict),
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+
+	return filter(instructions, ARRAY_SIZE(instructions), flags);
+}
+
+#define NOTIFIED 300
+static volatile int listener = -1;
+
+/* Answers, as a thread that is not filtered itself. */
+static void *supervise(void *argument)
+{
+	while (listener < 0)
+		sched_yield();
+	for (int i = 0; i < NOTIFIED; i++) {
+		struct seccomp_notif request = { 0 };
+		struct seccomp_notif_resp answer = { 0 };
+
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &request))
+			_exit(4);
+		now->wrong += request.data.nr != __NR_getgid || request.data.instruction_pointer >> 47;
+		answer.id = request.id;
+		answer.val = i % 3 ? 7000 + i : 0;
+		answer.error = i % 3 ? 0 : -EXDEV;
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer))
+			_exit(5);
+	}
+	return NULL;
+}
+
+static void notify_side(void *argument)
+{
+	pthread_t thread;
+
+	now->hot = heat(allowed, NULL);
+	if (pthread_create(&thread, NULL, supervise, NULL))
+		_exit(3);
+	listener = filter_getgid(SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	if (listener < 0)
+		_exit(2);
+	allowed(NULL);
+	for (int i = 0; i < NOTIFIED; i++) {
+		long result;
+
+		now->rounds++;
+		now->wrong += syscall(SYS_getuid) != 0;
+		now->wrong += syscall(SYS_getppid) != getppid();
+		result = syscall(SYS_getgid);
+		if (i % 3 ? result == 7000 + i : result == -1 && errno == EXDEV)
+			now->denied++;
+		else
+			now->wrong++;
+	}
+	pthread_join(thread, NULL);
+}
+
+static void no_tracer_side(void *argument)
+{
+	now->hot = heat(allowed, NULL);
+	if (filter_getgid(SECCOMP_RET_TRACE | 5, 0))
+		_exit(2);
+	allowed(NULL);
+	for (int i = 0; i < 1000; i++) {
+		now->rounds++;
+		now->wrong += syscall(SYS_getuid) != 0;
+		if (syscall(SYS_getgid) == -1 && errno == ENOSYS)
+			now->denied++;
+		else
+			now->wrong++;
+	}
+}
+
+static void *killed_thread(void *argument)
+{
+	if (filter_getgid(SECCOMP_RET_KILL_THREAD, 0))
+		_exit(2);
+	allowed(NULL);
+	now->denied++;
+	syscall(SYS_getgid);
+	now->wrong++;
+	return NULL;
+}
+
+static void kill_thread_side(void *argument)
+{
+	now->hot = heat(allowed, NULL);
+	for (int i = 0; i < 20; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, killed_thread, NULL))
+			_exit(3);
+		allowed(NULL);
+		pthread_join(thread, NULL);
+		now->rounds++;
+	}
+	now->wrong += now->denied != 20;
+}
+
 /* Strict mode: write still works, the first other call kills. */
 static void strict_side(void *argument)
 {
@@ -230,6 +337,9 @@ int main(void)
 		{ "a filter by another thread while hot", tsync_side, 0 },
 		{ "trapped calls", trap_side, 0 },
 		{ "a killing filter", kill_side, SIGSYS },
+		{ "calls answered by a supervisor", notify_side, 0 },
+		{ "a tracing filter without a tracer", no_tracer_side, 0 },
+		{ "a filter that kills the thread", kill_thread_side, 0 },
 		{ "strict mode", strict_side, SIGKILL },
 	};
 	struct result *results = shared(2 * sizeof(*results));

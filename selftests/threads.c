@@ -2,7 +2,8 @@
 /*
  * threads: threads of one process share translations. The same code hot in two
  * and in eight of them computes right sums, in private and in shared memory with
- * atomic operations and with mutexes; threads come and go meanwhile.
+ * atomic operations and with mutexes; threads come and go meanwhile; one of them
+ * calls exec or ends the process, or the first one ends, while the others chain.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -139,6 +140,52 @@ static void local_side(void *argument)
 	all(4, thread_local_count);
 }
 
+/* One thread does what ends all of them, or the first one, while the others are in chains. */
+static int ending;
+
+static void *endless(void *argument)
+{
+	for (;;)
+		loop(NULL);
+	return NULL;
+}
+
+static void *ends_all(void *argument)
+{
+	for (int i = 0; i < 20; i++)
+		loop(NULL);
+	if (ending == 0)
+		execl("/bin/sh", "sh", "-c", "exit 40", NULL);
+	syscall(SYS_exit_group, 40 + ending);
+	return NULL;
+}
+
+static void endings_side(void *argument)
+{
+	now->hot = heat(loop, NULL);
+	for (int i = 0; i < 30; i++) {
+		int status;
+		pid_t pid;
+
+		ending = i % 3;
+		pid = fork();
+		if (!pid) {
+			pthread_t thread;
+
+			for (int n = 0; n < 3; n++)
+				pthread_create(&thread, NULL, endless, NULL);
+			pthread_create(&thread, NULL, ends_all, NULL);
+			if (ending == 2)
+				syscall(SYS_exit, 3);
+			endless(NULL);
+		}
+		status = child_wait(pid, 30000);
+		now->rounds++;
+		if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 40 + ending)
+			now->wrong++;
+	}
+}
+
 int main(void)
 {
 	static const struct {
@@ -149,6 +196,7 @@ int main(void)
 		{ "eight threads", eight_side },
 		{ "threads come and go", come_and_go_side },
 		{ "thread-local variables", local_side },
+		{ "one thread ends them all", endings_side },
 	};
 
 	now = shared(sizeof(*now));
