@@ -352,6 +352,33 @@ static void watch_side(void *argument)
 	now->values[2] = (long)(watched % 500);
 }
 
+/* The chain itself switches it on and off: each write in between is counted. */
+static int watching;
+
+static void toggles(void *argument)
+{
+	for (int i = 0; i < 300; i++) {
+		syscall(SYS_ioctl, watching, PERF_EVENT_IOC_ENABLE, 0);
+		*(volatile uint64_t *)&watched += 1;
+		syscall(SYS_ioctl, watching, PERF_EVENT_IOC_DISABLE, 0);
+		*(volatile uint64_t *)&watched += 1;
+	}
+}
+
+static void toggle_side(void *argument)
+{
+	watching = watch(1);
+	now->values[0] = watching < 0 ? -errno : 0;
+	heat_to(toggles, NULL, 40);
+	now->hot = 1;
+	for (int i = 0; i < 20; i++) {
+		syscall(SYS_ioctl, watching, PERF_EVENT_IOC_RESET, 0);
+		toggles(NULL);
+		now->values[1] += hits(watching) != 300;
+	}
+	now->values[2] = hits(watching);
+}
+
 /* The time stamp counter switched off while hot. */
 static void stamps(void *argument)
 {
@@ -390,6 +417,7 @@ int main(void)
 		void (*side)(void *argument);
 	} others[] = {
 		{ "a watchpoint on what is written", watch_side },
+		{ "a watchpoint switched on and off in a chain", toggle_side },
 		{ "rdtsc switched off", stamp_side },
 	};
 	struct result *results = shared(2 * sizeof(*results));

@@ -99,9 +99,18 @@ static noinline bool serve_notify_resume(struct pt_regs *regs)
 }
 
 /*
- * Within a chain. What can only begin while the thread is stopped or has work (ptrace,
- * debug registers, the off switch) was looked at by ubk_may_enter(), and makes work to
- * be looked at again; what syscall_work stops is looked at before each call.
+ * A hardware breakpoint is set. Kernel mode does not hit a program's, and perf's come and go by
+ * system calls, the thread's own or another's.
+ */
+static __always_inline bool has_breakpoints(void)
+{
+	return this_cpu_read(cpu_dr7) & DR_GLOBAL_ENABLE_MASK;
+}
+
+/*
+ * Within a chain. What can only begin while the thread is stopped or has work (ptrace, the
+ * off switch) was looked at by ubk_may_enter(), and makes work to be looked at again; what
+ * syscall_work stops is looked at before each call, breakpoints when the run has begun.
  */
 static bool nothing_new_pending(struct pt_regs *regs)
 {
@@ -120,7 +129,13 @@ static bool nothing_pending(struct pt_regs *regs)
 {
 	return nothing_new_pending(regs) &&
 	       !(READ_ONCE(current_thread_info()->syscall_work) & STOPPING_WORK) && !current->ptrace &&
-	       !(this_cpu_read(cpu_dr7) & DR_GLOBAL_ENABLE_MASK) && ubk_active();
+	       !has_breakpoints() && ubk_active();
+}
+
+/* Inside a run that has just begun. */
+static __always_inline bool may_run(void)
+{
+	return !(read_thread_flags() & STOPPING_FLAGS) && !has_breakpoints();
 }
 
 int ubk_may_enter(struct ub_regs *user)
@@ -133,7 +148,7 @@ int ubk_may_enter(struct ub_regs *user)
 int ubk_run_begin(int fpu)
 {
 	ubk_run_begin_inline(fpu);
-	if (likely(!(read_thread_flags() & STOPPING_FLAGS)))
+	if (likely(may_run()))
 		return 1;
 	ubk_run_end_inline(fpu);
 	return 0;
@@ -241,7 +256,7 @@ static __always_inline unsigned long make_call(struct ub_run *run, unsigned int 
 	/* The run begins before the flags are read: a thread that is preempted in between
 	 * could continue on another CPU with the old one's number in its rseq area. */
 	ubk_run_begin_inline(fpu);
-	if (unlikely(read_thread_flags() & STOPPING_FLAGS))
+	if (unlikely(!may_run()))
 		return end_and_resume(run);
 	return ub_run_next(run, (struct ub_regs *)regs, special);
 }
