@@ -296,14 +296,14 @@ std::optional<std::string> Differential::compare(const Translation &translation,
 	unsigned char native_tls[sizeof(ub_tls_scratch)];
 
 	tally.runs++;
+	ran_through = false;
 	guest_.fill(seed);
-	const std::vector<uint8_t> before = guest_.snapshot();
 	fill_tls(seed);
 	const Ended native = run_natively(state);
-	native_memory_ = guest_.snapshot();
+	guest_.snapshot(native_memory_);
 	memcpy(native_tls, ub_tls_scratch, sizeof(native_tls));
 
-	guest_.restore(before);
+	guest_.fill(seed);
 	fill_tls(seed);
 	Ended ours;
 	ours.state = state;
@@ -318,6 +318,7 @@ std::optional<std::string> Differential::compare(const Translation &translation,
 	const bool faulted = exit.reason == ExitReason::kFault;
 	ours.state.regs.ip = exit.ip.value;
 	tally.exits[reason_key(exit.reason)]++;
+	ran_through = exit.reason == ExitReason::kSyscall;
 	if (learned && exit.reason == ExitReason::kCold)
 		learned->push_back({exit.from, exit.to});
 	if (learned && exit.reason == ExitReason::kTarget)

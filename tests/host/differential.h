@@ -84,6 +84,8 @@ public:
 	Tally tally;
 	/* Called with every image the verifier accepted, if set. */
 	std::function<void(const ub::sfi::Image &)> on_image;
+	/* The last image run reached the gap's end. */
+	bool ran_through = false;
 	/* Why the verifier refused an image, and the dump: of the last one refused. */
 	std::string last_rejected;
 

@@ -314,25 +314,33 @@ void Guest::set_code(std::span<const uint8_t> bytes, std::span<const uint32_t> s
 
 void Guest::fill(uint64_t seed)
 {
-	Random random(seed);
-	auto fill_words = [&](uint64_t at, size_t bytes) {
-		auto *word = reinterpret_cast<uint64_t *>(at);
-		for (size_t i = 0; i < bytes / 8; i++)
-			word[i] = random.next();
-	};
-	fill_words(data(), kDataBytes);
-	fill_words(stack(), kStackBytes);
+	if (filled_.empty() || filled_from_ != seed) {
+		Random random(seed);
+		filled_.resize(kDataBytes + kStackBytes);
+		for (size_t i = 0; i < filled_.size(); i += 8) {
+			const uint64_t word = random.next();
+			memcpy(&filled_[i], &word, sizeof(word));
+		}
+		filled_from_ = seed;
+	}
+	restore(filled_);
 	for (const Word &word : pinned_)
 		memcpy(reinterpret_cast<void *>(word.address), &word.value, sizeof(word.value));
 }
 
 std::vector<uint8_t> Guest::snapshot() const
 {
-	std::vector<uint8_t> copy(kDataBytes + kStackBytes);
+	std::vector<uint8_t> copy;
 
-	memcpy(copy.data(), reinterpret_cast<void *>(data()), kDataBytes);
-	memcpy(copy.data() + kDataBytes, reinterpret_cast<void *>(stack()), kStackBytes);
+	snapshot(copy);
 	return copy;
+}
+
+void Guest::snapshot(std::vector<uint8_t> &to) const
+{
+	to.resize(kDataBytes + kStackBytes);
+	memcpy(to.data(), reinterpret_cast<void *>(data()), kDataBytes);
+	memcpy(to.data() + kDataBytes, reinterpret_cast<void *>(stack()), kStackBytes);
 }
 
 void Guest::restore(const std::vector<uint8_t> &snapshot)

@@ -97,6 +97,7 @@ public:
 	void pin(uint64_t address, uint64_t word) { pinned_.push_back({address, word}); }
 	/* Data and stack together. */
 	std::vector<uint8_t> snapshot() const;
+	void snapshot(std::vector<uint8_t> &to) const;
 	void restore(const std::vector<uint8_t> &snapshot);
 	/* Offset of the first byte that differs from the snapshot as an address, or 0. */
 	uint64_t first_difference(const std::vector<uint8_t> &snapshot) const;
@@ -111,6 +112,8 @@ private:
 		uint64_t address, value;
 	};
 	std::vector<Word> pinned_;
+	std::vector<uint8_t> filled_;		/* what the last seed made, before words were pinned */
+	uint64_t filled_from_ = 0;
 };
 
 /* A small generator with the same numbers everywhere. */

@@ -2,7 +2,7 @@
 #
 # The core as an ordinary user-space library, and the tests that run it.
 #
-#   make -f tests/host/host.mk [SANITIZE=1] lib|tests|fuzz|check|differential|clean
+#   make -f tests/host/host.mk [SANITIZE=1] lib|tests|fuzz|proof|check|differential|clean
 #
 # From the project's root. SANITIZE=1 builds everything with ASan and UBSan beside
 # the plain build. sources.list, which the module's Kbuild reads too, names the core's
@@ -24,8 +24,10 @@ CXX ?= g++
 core_sources  := $(shell sed -e 's/[ \t]*\#.*//' -e '/^$$/d' sources.list 2>/dev/null)
 case_sources  := $(sort $(wildcard kunit/cases_*.cc))
 zydis_sources := $(addprefix third_party/zydis/src/,Decoder.c DecoderData.c SharedData.c Register.c)
+mnemonic_names := third_party/zydis/src/Mnemonic.c
 host_sources  := $(addprefix tests/host/,services.cc code_memory.cc guest.cc)
-test_sources  := $(sort $(filter-out tests/host/fuzz.cc $(host_sources),$(wildcard tests/host/*.cc)))
+programs      := tests/host/fuzz.cc tests/host/differential_main.cc
+test_sources  := $(sort $(filter-out $(programs) $(host_sources),$(wildcard tests/host/*.cc)))
 asm_sources   := src/runtime/enter.S tests/host/native.S
 
 # Every instance of every instruction form, as assembly: see instructions.py.
@@ -49,13 +51,16 @@ lib_objects  := $(core_objects) $(call object,$(zydis_sources))
 host_objects := $(call object,$(host_sources) tests/host/native.S)
 test_objects := $(call object,$(test_sources) $(case_sources)) \
 	$(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o
-objects := $(lib_objects) $(host_objects) $(test_objects) $(OUT)/tests/host/fuzz.cc.o
+proof_objects := $(call object,$(addprefix tests/host/,differential_main.cc differential.cc instance.cc program.cc)) \
+	$(OUT)/instructions.S.o $(call object,$(mnemonic_names))
+objects := $(lib_objects) $(host_objects) $(test_objects) $(call object,$(programs))
 
-.PHONY: lib tests fuzz check differential clean
+.PHONY: lib tests fuzz proof check differential clean
 .DELETE_ON_ERROR:
 tests: $(OUT)/ub_tests
 lib: $(OUT)/libub.a
 fuzz: $(OUT)/ub_fuzz
+proof: $(OUT)/ub_differential
 
 $(OUT)/libub.a: $(lib_objects)
 	@echo "  AR      $@"
@@ -69,17 +74,21 @@ $(OUT)/ub_fuzz: $(call object,tests/host/fuzz.cc) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
 	@$(CXX) $(sanitizers) -o $@ $^
 
+$(OUT)/ub_differential: $(proof_objects) $(host_objects) $(OUT)/libub.a
+	@echo "  LD      $@"
+	@$(CXX) $(sanitizers) -o $@ $^ -lpthread
+
 $(call object,$(core_sources) $(case_sources)): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  CXX     $<"
 	@$(CXX) $(core_flags) -c -o $@ $<
 
-$(call object,$(test_sources) $(host_sources) tests/host/fuzz.cc): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
+$(call object,$(test_sources) $(host_sources) $(programs)): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  CXX     $<"
 	@$(CXX) $(test_flags) -c -o $@ $<
 
-$(call object,$(zydis_sources)): $(OUT)/%.c.o: %.c $(MAKEFILE_LIST)
+$(call object,$(zydis_sources) $(mnemonic_names)): $(OUT)/%.c.o: %.c $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	@$(CC) $(base_flags) $(zydis_flags) -c -o $@ $<
@@ -89,7 +98,7 @@ $(call object,$(asm_sources)): $(OUT)/%.S.o: %.S $(MAKEFILE_LIST)
 	@echo "  AS      $<"
 	@$(CC) -g -MMD -MP -Isrc -c -o $@ $<
 
-$(OUT)/instructions.S: tests/host/instructions.py $(MAKEFILE_LIST)
+$(OUT)/instructions.S: tests/host/instructions.py tests/host/row_forms.py src/sfi/rules.inc $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  GEN     $@"
 	@python3 $< >$@
@@ -107,13 +116,14 @@ $(OUT)/functions.o $(OUT)/vector_functions.o: tests/host/functions.c $(MAKEFILE_
 	@echo "  CC      $@"
 	@$(CC) $(function_flags) -c -o $@ $<
 
-# The bounds: CASES a kind of case, or the environment's.
+# CASES bounds each kind of case.
 check: tests
 	@$(OUT)/ub_tests --gtest_brief=1 --gtest_output=json:$(OUT)/ub_tests.json
 
-differential: tests
-	@$(OUT)/ub_tests --gtest_brief=1 --gtest_filter='Differential*:Instructions*:Programs*:Functions*' \
-		--gtest_output=json:$(OUT)/differential.json
+# CASES is the number of cases, SEED moves them all.
+differential: proof
+	@mkdir -p build/results
+	@COMMIT=$$(git rev-parse --short HEAD 2>/dev/null) $(OUT)/ub_differential build/results/differential.json
 
 clean:
 	rm -rf $(OUT)

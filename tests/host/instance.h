@@ -18,10 +18,12 @@ enum InstanceKind : uint32_t {
 	kStack = 16,	/* changes rsp */
 	kAvx = 32,	/* needs AVX2 */
 	kAvx512 = 64,	/* needs AVX-512 F, BW, DQ, VL */
+	kRow = 128,	/* added from the rule table's rows: one of many alike */
 };
 
 struct Instance {
 	const char *text;
+	const char *form;	/* the text with kinds of operands in place of operands */
 	const uint8_t *begin, *end;
 	uint32_t pointers, indexes;	/* registers, a bit each, that hold these */
 	uint32_t kinds;
@@ -36,6 +38,23 @@ std::span<const Instance> instances();
 
 /* Can this CPU run it, in this guest? */
 bool runs_here(const Instance &instance, const Guest &guest);
+
+/* The ways to choose a state for an instance. */
+enum class Variant {
+	kGood,		/* pointers into the guest's data */
+	kBadPointer,	/* one of them points where an access faults */
+	kStraddle,	/* one of them points to the mapped data's end */
+	kBadStack,	/* rsp does, of those that use it */
+	kUnmasked,	/* SIMD exceptions are on */
+};
+inline constexpr unsigned int kVariants = 5;
+
+/* Changes a state made by state_for(); false when the instance has no such variant. */
+bool vary(Variant variant, const Guest &guest, const Instance &instance, State &state, Random &random);
+
+/* Makes the instance the guest's code: it, then, if flags are to be dead behind it, what
+ * writes them all, then a syscall. */
+void set_code(Guest &guest, const Instance &instance, bool flags_live);
 
 /* A state in which the instance can run: pointers into the guest's data, small indexes
  * and counts, everything else random. */

@@ -3,15 +3,18 @@
 """Writes instances of instruction forms as assembly, with a table to find them by.
 
 Each row of FORMS is a list of mnemonics and the operand forms they are tried with;
-a form in braces stands for a random operand of its kind. The assembler picks the
-encodings, so they come from another hand than the translator's decoder. The table
-says which registers must hold pointers, indexes or counts when an instance runs.
+a form in braces stands for a random operand of its kind. What they leave out of the
+rule table's rows and forms is added from row_forms.py, an instance each. The assembler
+picks the encodings, so they come from another hand than the translator's decoder. The
+table says which registers must hold pointers, indexes or counts when an instance runs.
 The seed is fixed: the same file, always.
 """
 import random
 
+import row_forms
+
 SEED = 2023
-INSTANCES = 4           # of a form with an operand to choose, per mnemonic
+INSTANCES = 4           # of a form of FORMS with an operand to choose, per mnemonic
 
 GPR64 = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split()
 GPR32 = "eax ecx edx ebx esp ebp esi edi".split() + ["r%dd" % i for i in range(8, 16)]
@@ -21,7 +24,7 @@ HIGH8 = {"ah": 0, "ch": 1, "dh": 2, "bh": 3}
 RSP = 4
 
 # What an instance needs of its state beside pointers (kKind… in instructions_test.cc).
-LOW, DIVIDES, COUNTS, TLS, STACK, AVX, AVX512 = 1, 2, 4, 8, 16, 32, 64
+LOW, DIVIDES, COUNTS, TLS, STACK, AVX, AVX512, ROW = 1, 2, 4, 8, 16, 32, 64, 128
 
 ALU = "add adc sub sbb and or xor cmp".split()
 SHIFT = "shl shr sar rol ror rcl rcr".split()
@@ -75,7 +78,7 @@ FORMS = [
     (["cbw", "cwde", "cdqe", "cwd", "cdq", "cqo", "lahf", "sahf", "clc", "stc", "cmc", "cld", "std", "nop", "pause",
       "lfence", "mfence", "sfence", "endbr64", "xlatb", "leave"], [""]),
     (["nop"], ["{m32}", "{m16}"]),
-    (["prefetcht0", "prefetchnta", "prefetchw"], ["{m8}"]),
+    (["prefetcht0", "prefetcht1", "prefetcht2", "prefetchnta", "prefetchw"], ["{m8}"]),
     (["push"], ["{r64}", "{r16}", "{m64}", "{i8}", "{i32}", "rsp", "qword ptr [rsp+16]"]),
     (["pop"], ["{r64}", "{r16}", "{m64}", "qword ptr [rsp+16]"]),
     (["add", "sub"], ["rsp, 8", "rsp, 0x100", "rsp, 0x1000"]),
@@ -88,7 +91,7 @@ FORMS = [
       "cmpsb", "cmpsq"], [""]),
     (["rep movsb", "rep movsw", "rep movsd", "rep movsq", "rep stosb", "rep stosd", "rep stosq", "rep lodsb",
       "repe cmpsb", "repne cmpsb", "repe cmpsq", "repne scasb", "repe scasb", "repne scasq"], [""]),
-    # Never in a translation; the exit must be before them and change nothing.
+    (["jmp"] + ["j" + cc for cc in CC], ["7f; inc ecx; 7:"]),
     # Vectors: moves, then what strings, hashes and numbers are made of.
     (["movaps", "movups", "movdqa", "movdqu", "movapd", "movupd"], ["{x}, {x}", "{x}, {m128}", "{m128}, {x}"]),
     (["movntdq", "movntps"], ["{m128}, {x}"]),
@@ -153,7 +156,7 @@ FORMS = [
     (["vpternlogd"], ["{e}, {e}, {m256}, {i7}", "{z}, {z}, {z}, {i7}"]),
     (["vpminub"], ["{e}, {e}, {m256}"]),
     (["vpbroadcastb"], ["{e}, {r32}", "{z}, {r32}"]),
-    (["vpaddd"], ["{z}, {z}, dword ptr {b}{1to16}"]),
+    (["vpaddd"], ["{z}, {z}, {b4}{1to16}"]),
     (["kmovd"], ["{k}, {r32}", "{r32}, {k}", "{k}, {m32}", "{m32}, {k}"]),
     (["kmovq"], ["{k}, {r64}", "{r64}, {k}", "{k}, {k}"]),
     (["kortestd", "kortestq", "ktestd"], ["{k}, {k}"]),
@@ -161,6 +164,7 @@ FORMS = [
     (["kshiftrq"], ["{k}, {k}, {i5}"]),
     (["vpscatterdd"], ["[{p}+{z}*1]{{k}}, {z}"]),
     (["vpcompressd"], ["{m512}{{k}}, {z}"]),
+    # Never in a translation; the exit must be before them and change nothing.
     (["fld1", "fninit", "emms"], [""]),
     (["pushfq", "ud2", "hlt", "cli", "in al, dx", "clts", "mov rax, cr0", "wbinvd"], [""]),
 ]
@@ -183,18 +187,18 @@ class Instance:
             self.kinds |= COUNTS
         if name.startswith("v") or "{y}" in form:
             self.kinds |= AVX
-        if any(k in form for k in ("{z}", "{e}", "{k}", "{1to")):
+        if any(k in form for k in ("{z}", "{X}", "{e}", "{k}", "{1to", "sae}")):
             self.kinds |= AVX512
         if name == "xlatb":
             self.pointers |= 1 << 3
         if name in ("leave", "enter") or "rbp-0x20" in form or form == "{s64}":
             self.kinds |= STACK
-        # Decorations of the assembler's own: {{k}} is a mask register in braces.
-        form = form.replace("{{k}}", "<{k}>").replace(">{z}", "><z>").replace("{1to16}", "<1to16>")
+        self.form = (mnemonic + " " + form).strip()
+        form = row_forms.protect(form)
         while "{" in form:
             start, end = form.index("{"), form.index("}")
             form = form[:start] + self.operand(form[start + 1:end]) + form[end + 1:]
-        self.text = (mnemonic + " " + form).strip().replace("<", "{").replace(">", "}").replace("{k0}", "{k1}")
+        self.text = row_forms.unprotect((mnemonic + " " + form).strip()).replace("{k0}", "{k1}")
 
     def register(self, names):
         choices = [i for i in range(8 if self.rexless else 16) if i != RSP]
@@ -204,20 +208,20 @@ class Instance:
         size = {"8": "byte", "16": "word", "32": "dword", "64": "qword", "128": "xmmword", "256": "ymmword",
                 "512": "zmmword"}
         rng = self.rng
-        if kind in ("x", "y", "z", "e"):
+        if kind in ("x", "y", "z", "X", "e"):
             # A gather's three vectors must differ.
             free = [i for i in range(16) if i not in self.vectors]
             self.vectors.append(rng.choice(free))
-            return {"x": "xmm%d", "y": "ymm%d", "z": "zmm%d", "e": "ymm%d"}[kind] % (
-                self.vectors[-1] + (16 if kind == "e" else 0))
+            return {"x": "xmm%d", "y": "ymm%d", "z": "zmm%d", "X": "xmm%d", "e": "ymm%d"}[kind] % (
+                self.vectors[-1] + (16 if kind in ("X", "e") else 0))
         if kind == "k":
             return "k%d" % rng.randrange(8)
         if kind == "p":
             register = self.register(GPR64)
             self.pointers |= 1 << GPR64.index(register)
             return register
-        if kind == "b":
-            return self.address(False, 4)
+        if kind[0] == "b":
+            return "%s ptr %s" % (size[str(8 * int(kind[1:]))], self.address(False, int(kind[1:])))
         if kind == "r8":
             if self.rexless:
                 return rng.choice(list(HIGH8) + GPR8[:4])
@@ -293,27 +297,36 @@ class Instance:
         return "fs:[ub_tls_scratch@tpoff+%d]" % (8 * rng.randrange(7))
 
 
-def main():
+def choose():
+    """The instances, those of FORMS first."""
     rng = random.Random(SEED)
-    print("\t.intel_syntax noprefix\n\t.section .rodata\n")
-    rows = []
+    rows, seen = [], set()
     for mnemonics, forms in FORMS:
         for mnemonic in mnemonics:
             for form in forms:
-                for _ in range(INSTANCES if "{" in form else 1):
-                    instance = Instance(mnemonic, form, rng)
-                    n = len(rows)
-                    print(".Li%d:\t%s" % (n, instance.text))
-                    rows.append((n, instance))
+                seen.add((mnemonic, form))
+                rows += [Instance(mnemonic, form, rng) for _ in range(INSTANCES if "{" in form else 1)]
+    for mnemonic, form in row_forms.forms():
+        if (mnemonic, form) not in seen:
+            rows.append(Instance(mnemonic, form, rng))
+            rows[-1].kinds |= ROW
+    return rows
+
+
+def main():
+    print("\t.intel_syntax noprefix\n\t.section .rodata\n")
+    rows = list(enumerate(choose()))
+    for n, instance in rows:
+        print(".Li%d:\t%s" % (n, instance.text))
     print(".Li%d:" % len(rows))
     print("\n\t.section .data.rel.ro, \"aw\"\n\t.p2align 3\n\t.globl ub_instructions, ub_instructions_end")
     print("ub_instructions:")
     for n, instance in rows:
-        print("\t.quad .Lt%d, .Li%d, .Li%d\n\t.long %d, %d, %d, 0" %
-              (n, n, n + 1, instance.pointers, instance.indexes, instance.kinds))
+        print("\t.quad .Lt%d, .Lf%d, .Li%d, .Li%d\n\t.long %d, %d, %d, 0" %
+              (n, n, n, n + 1, instance.pointers, instance.indexes, instance.kinds))
     print("ub_instructions_end:\n\n\t.section .rodata.str1.1, \"aMS\", @progbits, 1")
     for n, instance in rows:
-        print(".Lt%d:\t.string \"%s\"" % (n, instance.text))
+        print(".Lt%d:\t.string \"%s\"\n.Lf%d:\t.string \"%s\"" % (n, instance.text, n, instance.form))
     print("\t.section .note.GNU-stack, \"\", @progbits")
 
 

@@ -104,7 +104,8 @@ private:
 		const auto all = instances();
 
 		for (uint64_t count = 1 + random_.below(5); count;) {
-			const Instance &instance = all[random_.below(all.size())];
+			/* Mostly of the common forms, which come first. */
+			const Instance &instance = all[random_.below(random_.chance(4) ? all.size() : common_)];
 			if (instance.kinds & kStack || strstr(instance.text, "push") || strstr(instance.text, "pop ") ||
 			    strstr(instance.text, " rsp,") ||
 			    strstr(instance.text, "ud2") || strstr(instance.text, "hlt") || strstr(instance.text, "cr0") ||
@@ -281,8 +282,17 @@ private:
 		}
 	}
 
+	static size_t count_common()
+	{
+		size_t count = 0;
+		for (const Instance &instance : instances())
+			count += !(instance.kinds & kRow);
+		return count;
+	}
+
 	const Guest &guest_;
 	Random &random_;
+	const size_t common_ = count_common();
 	Code code_;
 	uint64_t counters_;
 	std::array<Code::Label, kFunctions> functions_;

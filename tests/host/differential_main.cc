@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The proof by numbers: as many cases as asked for, over all rows of the rule table.
+ *
+ *	CASES=N SEED=S ub_differential RESULTS.json
+ *
+ * A case is one run of guest code from one state, natively and as an image. The code is an instruction instance in two
+ * guests, with live and with dead flags behind it, in every variant of instance.h; in between random programs, which
+ * learn. Whole passes are made until there are N cases. A row is covered when an instance of it ran to the end of its
+ * gap inside an image; a row that is not is a failure, unless this CPU lacks it or kNotRun says why.
+ */
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+
+#include <Zydis/Zydis.h>
+
+#include "differential.h"
+#include "instance.h"
+#include "program.h"
+#include "sfi/rules.h"
+
+namespace host {
+namespace {
+
+struct NotRun {
+	ZydisMnemonic row;
+	const char *why;
+};
+
+/* Allowed rows that no guest instruction leads to. */
+constexpr NotRun kNotRun[] = {
+	{ZYDIS_MNEMONIC_JRCXZ, "only what the translator itself emits"},
+};
+
+constexpr unsigned int kMostStates = 40;	/* of one image */
+constexpr unsigned int kShown = 20;
+constexpr unsigned int kProgramEvery = 24;	/* images */
+constexpr const char *kVariantNames[kVariants] = {"good", "bad_pointer", "straddle", "bad_stack", "unmasked"};
+/* How many of 10 states are of each variant. */
+constexpr unsigned int kShares[kVariants] = {5, 2, 1, 1, 1};
+
+struct Row {
+	unsigned long cases = 0, through = 0, mismatches = 0;
+	unsigned long instances = 0, lacking = 0;
+};
+
+uint64_t number_from(const char *name, uint64_t by_default)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, nullptr, 0) : by_default;
+}
+
+ZydisMnemonic mnemonic_of(const Instance &instance)
+{
+	ZydisDecoder decoder;
+	ZydisDecodedInstruction instruction;
+
+	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&decoder, nullptr, instance.begin,
+						      size_t(instance.end - instance.begin), &instruction)))
+		return ZYDIS_MNEMONIC_INVALID;
+	return instruction.mnemonic;
+}
+
+std::string first_line(const char *path, const char *key)
+{
+	std::ifstream file(path);
+	std::string line;
+
+	while (std::getline(file, line))
+		if (line.starts_with(key))
+			return line.substr(line.find(':') + 2);
+	return "?";
+}
+
+double now()
+{
+	timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
+}
+
+class Proof {
+public:
+	Proof() : wanted_(number_from("CASES", 1000000)), seed_(number_from("SEED", 1)), random_(seed_)
+	{
+		for (const Instance &instance : instances())
+			mnemonics_.push_back(mnemonic_of(instance));
+	}
+
+	int run(const char *results)
+	{
+		const size_t images = 4 * instances().size();
+		unsigned int states = unsigned(std::min<uint64_t>(wanted_ / images, kMostStates));
+
+		states = std::max(states, 1u);
+		started_ = now();
+		do
+			for (const uint64_t base : {kLowBase, kHighBase})
+				pass(base, states);
+		while (cases_ < wanted_);
+		judge();
+		write(results);
+		return failed_ ? 1 : 0;
+	}
+
+private:
+	void pass(uint64_t base, unsigned int states)
+	{
+		Guest guest(base);
+		Differential differential(guest);
+
+		for (size_t i = 0; i < mnemonics_.size(); i++) {
+			const Instance &instance = instances()[i];
+			Row &row = rows_[mnemonics_[i]];
+			const bool here = runs_here(instance, guest);
+			row.instances++;
+			row.lacking += !here && !(instance.kinds & kLow && base != kLowBase);
+			if (!here)
+				continue;
+			for (const bool live : {true, false}) {
+				instance_cases(guest, differential, instance, row, live, states);
+				if (random_.chance(kProgramEvery))
+					program_case(guest, differential);
+			}
+			report(false);
+		}
+		spurious_ += differential.tally.spurious;
+		if (!differential.last_rejected.empty())
+			fail("refused by the verifier: " + differential.last_rejected);
+	}
+
+	void instance_cases(Guest &guest, Differential &differential, const Instance &instance, Row &row, bool live,
+			    unsigned int states)
+	{
+		set_code(guest, instance, live);
+		differential.undefined_flags = live ? flags_undefined_by(guest.code()) : 0;
+		const auto translation = differential.translate(guest.code());
+		differential.tally.declined.clear();
+		if (!translation)
+			return;
+		const uint64_t memory = random_.next();
+		for (unsigned int i = 0; i < states; i++) {
+			const Variant variant = i == 0 ? Variant::kGood : choose_variant();
+			State state = state_for(instance, guest, random_);
+			state.regs.ip = guest.code();
+			if (!vary(variant, guest, instance, state, random_))
+				continue;
+			const auto why = differential.compare(*translation, state, memory);
+			cases_++, row.cases++, by_variant_[unsigned(variant)]++;
+			row.through += differential.ran_through;
+			if (why) {
+				row.mismatches++, mismatches_++;
+				return fail(instance.text + std::string(live ? "" : " (flags dead)") + ": " + *why);
+			}
+		}
+	}
+
+	void program_case(Guest &guest, Differential &differential)
+	{
+		Random random(random_.next());
+		const Code program = random_program(guest, random);
+
+		guest.set_code(program.bytes(), program.syscalls());
+		State state = random_state(guest, random);
+		state.regs.ip = guest.code();
+		state.regs.sp = guest.stack_top() - 0x400;
+		differential.undefined_flags = 0;
+		const unsigned long before = differential.tally.runs;
+		const auto why = differential.learn_and_compare(state, random.next(), 30);
+		cases_ += differential.tally.runs - before;
+		program_cases_ += differential.tally.runs - before;
+		programs_++;
+		if (why) {
+			mismatches_++;
+			fail("program: " + *why);
+		}
+	}
+
+	Variant choose_variant()
+	{
+		unsigned int share = unsigned(random_.below(10)), variant = 0;
+
+		while (share >= kShares[variant])
+			share -= kShares[variant++];
+		return Variant(variant);
+	}
+
+	void fail(const std::string &why)
+	{
+		if (failed_++ < kShown)
+			printf("%s\n\n", why.c_str());
+		fflush(stdout);
+	}
+
+	/* What the rows come to. */
+	void judge()
+	{
+		if (spurious_)
+			fail("exits for exceptions that did not happen natively");
+		for (int m = ZYDIS_MNEMONIC_INVALID + 1; m <= ZYDIS_MNEMONIC_MAX_VALUE; m++) {
+			const std::string name = ZydisMnemonicGetString(ZydisMnemonic(m));
+			const Row &row = rows_[m];
+			if (ub::sfi::why(ub::sfi::rule(uint16_t(m))))
+				continue;
+			allowed_++;
+			if (row.through) {
+				covered_++;
+				continue;
+			}
+			const char *reason = nullptr;
+			for (const NotRun &each : kNotRun)
+				if (each.row == m)
+					reason = each.why;
+			if (!reason && row.instances && row.lacking == row.instances)
+				reason = "not on this CPU";
+			if (reason) {
+				skipped_.emplace_back(name, reason);
+				continue;
+			}
+			uncovered_.push_back(name);
+			fail("row " + name + ": no instance ran through in an image");
+		}
+		report(true);
+		printf("rows: %lu allowed, %lu run, %zu skipped, %zu not covered\n", allowed_, covered_, skipped_.size(),
+		       uncovered_.size());
+		for (const auto &[name, why] : skipped_)
+			printf("  %s: %s\n", name.c_str(), why.c_str());
+	}
+
+	void report(bool at_the_end)
+	{
+		const double time = now();
+
+		if (!at_the_end && time - reported_ < 10)
+			return;
+		reported_ = time;
+		printf("differential: %lu of %lu cases, %lu mismatches, %.0f cases/s\n", cases_, wanted_, mismatches_,
+		       double(cases_) / (time - started_));
+		fflush(stdout);
+	}
+
+	void write(const char *path)
+	{
+		FILE *out = fopen(path, "w");
+		const double seconds = now() - started_;
+		const char *commit = getenv("COMMIT");
+		const time_t date = time(nullptr);
+		char day[32];
+
+		if (!out) {
+			perror(path);
+			failed_++;
+			return;
+		}
+		strftime(day, sizeof(day), "%FT%TZ", gmtime(&date));
+		fprintf(out, "{ \"name\": \"differential\", \"commit\": \"%s\", \"date\": \"%s\", \"cpu\": \"%s\",\n",
+			commit ? commit : "", day, first_line("/proc/cpuinfo", "model name").c_str());
+		fprintf(out, "  \"seed\": %lu, \"cases\": %lu, \"mismatches\": %lu, \"seconds\": %.1f, \"cases_per_second\": %.0f,\n",
+			seed_, cases_, mismatches_, seconds, double(cases_) / seconds);
+		fprintf(out, "  \"instances\": %zu, \"rows_allowed\": %lu, \"rows_covered\": %lu,\n  \"rows_uncovered\": [",
+			mnemonics_.size(), allowed_, covered_);
+		for (size_t i = 0; i < uncovered_.size(); i++)
+			fprintf(out, "%s\"%s\"", i ? ", " : "", uncovered_[i].c_str());
+		fprintf(out, "],\n  \"rows_skipped\": {");
+		for (size_t i = 0; i < skipped_.size(); i++)
+			fprintf(out, "%s\"%s\": \"%s\"", i ? ", " : "", skipped_[i].first.c_str(), skipped_[i].second.c_str());
+		fprintf(out, "},\n  \"rows\": [");
+		for (unsigned int i = 0; i < kVariants; i++)
+			fprintf(out, "\n    { \"case\": \"%s\", \"cases\": %lu },", kVariantNames[i], by_variant_[i]);
+		fprintf(out, "\n    { \"case\": \"programs\", \"cases\": %lu, \"programs\": %lu }", program_cases_, programs_);
+		fprintf(out, " ],\n  \"totals\": { \"passed\": %lu, \"failed\": %lu, \"skipped\": %zu } }\n", covered_, failed_,
+			skipped_.size());
+		fclose(out);
+	}
+
+	uint64_t wanted_, seed_;
+	Random random_;
+	std::vector<ZydisMnemonic> mnemonics_;		/* by instance */
+	std::vector<Row> rows_{ZYDIS_MNEMONIC_MAX_VALUE + 1};
+	unsigned long cases_ = 0, mismatches_ = 0, failed_ = 0, spurious_ = 0;
+	unsigned long by_variant_[kVariants] = {}, programs_ = 0, program_cases_ = 0;
+	unsigned long allowed_ = 0, covered_ = 0;
+	std::vector<std::pair<std::string, std::string>> skipped_;
+	std::vector<std::string> uncovered_;
+	double started_ = 0, reported_ = 0;
+};
+
+} // namespace
+} // namespace host
+
+int main(int count, char **arguments)
+{
+	if (count != 2) {
+		fprintf(stderr, "usage: CASES=N SEED=S %s RESULTS.json\n", arguments[0]);
+		return 2;
+	}
+	return host::Proof().run(arguments[1]);
+}
