@@ -118,8 +118,8 @@ private:
 			const Instance &instance = instances()[i];
 			Row &row = rows_[mnemonics_[i]];
 			const bool here = runs_here(instance, guest);
-			row.instances++;
-			row.lacking += !here && !(instance.kinds & kLow && base != kLowBase);
+			if (!(instance.kinds & kLow) || base == kLowBase)
+				row.instances++, row.lacking += !here;
 			if (!here)
 				continue;
 			for (const bool live : {true, false}) {

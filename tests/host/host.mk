@@ -50,7 +50,7 @@ core_objects := $(call object,$(core_sources) src/runtime/enter.S)
 lib_objects  := $(core_objects) $(call object,$(zydis_sources))
 host_objects := $(call object,$(host_sources) tests/host/native.S)
 test_objects := $(call object,$(test_sources) $(case_sources)) \
-	$(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o
+	$(call object,$(mnemonic_names)) $(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o
 proof_objects := $(call object,$(addprefix tests/host/,differential_main.cc differential.cc instance.cc program.cc)) \
 	$(OUT)/instructions.S.o $(call object,$(mnemonic_names))
 objects := $(lib_objects) $(host_objects) $(test_objects) $(call object,$(programs))

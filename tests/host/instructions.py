@@ -268,7 +268,7 @@ class Instance:
         d8 = rng.randrange(-128, 128)
         d32 = rng.choice([rng.randrange(-0x800, 0x800), 0x7f0, -0x7f0])
         scale = rng.choice([1, 2, 4, 8])
-        shape = rng.randrange(12)
+        shape = rng.randrange(13)
         if size >= 16 and rng.random() < 0.8:
             # Vectors mostly aligned, if their base is.
             d8, d32 = d8 & -size, d32 & -size
@@ -293,22 +293,31 @@ class Instance:
             self.kinds |= LOW
             return rng.choice(["ds:0x%x" % (0x10102000 + 8 * rng.randrange(0x200)),
                                "[%s*%d+0x10102000]" % (index(), scale)])
+        if shape == 11:
+            # Cut to 32 bits, which hold the low guest's addresses.
+            self.kinds |= LOW
+            base = GPR32[GPR64.index(pointer())]
+            return rng.choice(["[%s%+d]" % (base, d8), "[%s+%s*%d%+d]" % (base, GPR32[GPR64.index(index())], scale, d8)])
+        if anything:
+            return "[%s]" % pointer()
         self.kinds |= TLS
         return "fs:[ub_tls_scratch@tpoff+%d]" % (8 * rng.randrange(7))
 
 
 def choose():
-    """The instances, those of FORMS first."""
-    rng = random.Random(SEED)
+    """The instances, those of FORMS first. None moves another's choices."""
+    def instance(mnemonic, form, i):
+        return Instance(mnemonic, form, random.Random("%d %s %s %d" % (SEED, mnemonic, form, i)))
+
     rows, seen = [], set()
     for mnemonics, forms in FORMS:
         for mnemonic in mnemonics:
             for form in forms:
                 seen.add((mnemonic, form))
-                rows += [Instance(mnemonic, form, rng) for _ in range(INSTANCES if "{" in form else 1)]
+                rows += [instance(mnemonic, form, i) for i in range(INSTANCES if "{" in form else 1)]
     for mnemonic, form in row_forms.forms():
         if (mnemonic, form) not in seen:
-            rows.append(Instance(mnemonic, form, rng))
+            rows.append(instance(mnemonic, form, 0))
             rows[-1].kinds |= ROW
     return rows
 
