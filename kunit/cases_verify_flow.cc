@@ -15,6 +15,7 @@ constexpr Row kUnprovenAddresses1[] = {
 	{"mov rax,[r10]", "\x49\x8b\x02", {0}},
 	{"prefetcht0 [rbx]", "\x0f\x18\x0b", {0}},
 	{"movups xmm0,[rbx]", "\x0f\x10\x03", {0}},
+	{"vpcompressd [rcx]{k1},zmm0", "\x62\xf2\x7d\x49\x8b\x01", {0}},
 	{"mov r9,rbx; and r9,r10; mov rax,[rbx]", "\x49\x89\xd9\x4d\x21\xd1\x48\x8b\x03", {6}},
 	{"mov rdi,rax; and rdi,rbx; mov rax,[rdi]", "\x48\x89\xc7\x48\x21\xdf\x48\x8b\x07", {6}},
 	{"and edi,r10d; add rdi,rax; mov rax,[rdi]", "\x44\x21\xd7\x48\x01\xc7\x48\x8b\x07", {6}},

@@ -271,8 +271,8 @@ UB_CASE(verify_refuses, the_machine)
 }
 
 constexpr Row kUnlisted1[] = {
-	{"vpcompressd [r11]{k1},zmm0", "\x62\xd2\x7d\x49\x8b\x03"},
-	{"vpermb zmm0,zmm1,zmm2", "\x62\xf2\x75\x48\x8d\xc2"},
+	{"vaddph zmm0,zmm1,zmm2", "\x62\xf5\x74\x48\x58\xc2"},
+	{"vp2intersectd k0,zmm1,zmm2", "\x62\xf2\x77\x48\x68\xc2"},
 	{"tileloadd tmm0,[r11+rax*1]", "\xc4\xc2\x7b\x4b\x04\x03"},
 	{".byte 0x8f,0xe9,0x78,0x01,0xc8", "\x8f\xe9\x78\x01\xc8"},
 };
@@ -479,6 +479,7 @@ constexpr Row kFrameSlots4[] = {
 	{"vmovdqu ymm0,[rsp+24]", "\xc5\xfe\x6f\x44\x24\x18", {0}},
 	{"prefetcht0 [rsp]", "\x0f\x18\x0c\x24", {0}},
 	{"stmxcsr [rsp]", "\x0f\xae\x1c\x24", {0}},
+	{"vpexpandd zmm0{k1},[rsp]", "\x62\xf2\x7d\x49\x89\x04\x24", {0}},
 };
 
 UB_CASE(verify_refuses, frame_slots)

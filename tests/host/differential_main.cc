@@ -117,11 +117,11 @@ private:
 		for (size_t i = 0; i < mnemonics_.size(); i++) {
 			const Instance &instance = instances()[i];
 			Row &row = rows_[mnemonics_[i]];
-			const bool here = runs_here(instance, guest);
-			if (!(instance.kinds & kLow) || base == kLowBase)
-				row.instances++, row.lacking += !here;
-			if (!here)
+			if (!fits(instance, guest)) {
+				row.instances += base == kLowBase, row.lacking += base == kLowBase;
 				continue;
+			}
+			row.instances++, row.lacking += !is_known_here(instance);
 			for (const bool live : {true, false}) {
 				instance_cases(guest, differential, instance, row, live, states);
 				if (random_.chance(kProgramEvery))

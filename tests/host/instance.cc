@@ -18,8 +18,8 @@ std::span<const Instance> instances()
 
 namespace {
 
-/* Is it an instruction on this CPU? Asked of the CPU, with pointers to nowhere. */
-bool is_known_here(const Instance &instance)
+/* Asks the CPU, with pointers to nowhere. */
+bool ask_cpu(const Instance &instance)
 {
 	static Guest guest(0x6a0000000000);
 	State state;
@@ -71,21 +71,25 @@ bool uses_stack(const Instance &instance)
 
 } // namespace
 
-bool runs_here(const Instance &instance, const Guest &guest)
+bool fits(const Instance &instance, const Guest &guest)
 {
 	static const ub_machine here = machine();
-	/* By instance: not asked yet, no, yes. */
-	static std::vector<signed char> known(instances().size(), -1);
 
 	if (instance.kinds & kLow && guest.code() != kLowBase)
 		return false;
-	if ((instance.kinds & kAvx && !here.avx) || (instance.kinds & kAvx512 && !here.avx512))
-		return false;
+	return (!(instance.kinds & kAvx) || here.avx) && (!(instance.kinds & kAvx512) || here.avx512);
+}
+
+bool is_known_here(const Instance &instance)
+{
+	/* By instance: not asked yet, no, yes. */
+	static std::vector<signed char> known(instances().size(), -1);
+
 	if (!(instance.kinds & kRow))
 		return true;
 	signed char &answer = known[size_t(&instance - instances().data())];
 	if (answer < 0)
-		answer = is_known_here(instance);
+		answer = ask_cpu(instance);
 	return answer;
 }
 

@@ -36,8 +36,10 @@ inline constexpr uint64_t kLowBase = 0x10000000, kHighBase = 0x7a0012340000;
 
 std::span<const Instance> instances();
 
-/* Can this CPU run it, in this guest? */
-bool runs_here(const Instance &instance, const Guest &guest);
+/* Does what it names exist, in this guest and on this CPU? */
+bool fits(const Instance &instance, const Guest &guest);
+/* Is it an instruction on this CPU? If not it raises #UD, which an image has to survive. */
+bool is_known_here(const Instance &instance);
 
 /* The ways to choose a state for an instance. */
 enum class Variant {

@@ -25,7 +25,7 @@ protected:
 		for (const Instance &instance : instances()) {
 			const bool alike = instance.kinds & kRow;
 			State sample = state_for(instance, guest, random);
-			if (!runs_here(instance, guest) || !vary(variant, guest, instance, sample, random))
+			if (!fits(instance, guest) || !vary(variant, guest, instance, sample, random))
 				continue;
 			for (const bool live : {true, false}) {
 				if (alike && live == random.chance(2))

@@ -112,7 +112,7 @@ private:
 			    strstr(instance.text, "cli") || strstr(instance.text, "clts") || strstr(instance.text, "wbinvd") ||
 			    strstr(instance.text, "in al"))
 				continue;
-			if (!runs_here(instance, guest_))
+			if (!fits(instance, guest_) || !is_known_here(instance))
 				continue;
 			if ((instance.kinds & kDivides || mostly_exits(instance)) && !random_.chance(16))
 				continue;
