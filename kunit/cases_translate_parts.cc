@@ -75,11 +75,30 @@ UB_CASE(insn, refuses_with_a_reason)
 	CHECK(ok);
 	CHECK_EQ(wrfsbase.kind, Kind::kRefused);
 	CHECK(wrfsbase.why);
-	CHECK_EQ(decoded(test, "\xf3\xa4", &ok).kind, Kind::kRefused);		/* rep movsb */
+	CHECK_EQ(decoded(test, "\xfd", &ok).kind, Kind::kRefused);			/* std */
+	CHECK_EQ(decoded(test, "\x64\xa4", &ok).kind, Kind::kRefused);		/* movsb from fs: */
+	CHECK_EQ(decoded(test, "\xf2\xa4", &ok).kind, Kind::kRefused);		/* repne movsb */
+	CHECK_EQ(decoded(test, "\x67\xaa", &ok).kind, Kind::kRefused);		/* stosb at edi */
 	CHECK_EQ(decoded(test, "\xe3\x00", &ok).kind, Kind::kRefused);		/* jrcxz */
 	CHECK_EQ(decoded(test, "\x66\x50", &ok).kind, Kind::kRefused);		/* push ax */
 	CHECK_EQ(decoded(test, "\x66\xc3", &ok).kind, Kind::kRefused);		/* data16 ret */
 	CHECK_EQ(decoded(test, "\xb8\xf3\x0f\x1e\xfa", &ok).kind, Kind::kRefused);	/* mov eax, an endbr64 */
+}
+
+UB_CASE(insn, knows_strings)
+{
+	bool ok;
+	const Insn movs = decoded(test, "\xf3\x48\xa5", &ok);	/* rep movsq */
+
+	CHECK_EQ(movs.kind, Kind::kString);
+	CHECK_EQ(movs.string, StringOp::kMovs);
+	CHECK_EQ(movs.repeat, Repeat::kCount);
+	CHECK_EQ(movs.element_bytes, 8);
+	CHECK_EQ(movs.gpr_written, uint16_t(1 << 1 | 1 << 6 | 1 << 7));
+	CHECK_EQ(decoded(test, "\xf2\xae", &ok).repeat, Repeat::kWhileUnequal);	/* repne scasb */
+	CHECK_EQ(decoded(test, "\xf2\xae", &ok).flags_killed, 0);
+	CHECK_EQ(decoded(test, "\x66\xa7", &ok).flags_killed, kArithmeticFlags);	/* cmpsw */
+	CHECK_EQ(decoded(test, "\x66\xa7", &ok).element_bytes, 2);
 }
 
 UB_CASE(insn, says_which_flags_die)

@@ -164,9 +164,14 @@ constexpr Row kStringInstructions2[] = {
 	{".byte 0xa7", "\xa7"},
 };
 
+constexpr Row kDirection[] = {
+	{"std", "\xfd"},
+};
+
 UB_CASE(verify_refuses, string_instructions)
 {
 	CHECK_CALL(refuse_all(test, kStringInstructions1, "accesses memory through rsi or rdi implicitly"));
+	CHECK_CALL(refuse_all(test, kDirection, "images count on strings going upwards, and are entered only so"));
 	CHECK_CALL(refuse_all(test, kStringInstructions2, "a string instruction that shares its name with a vector instruction"));
 }
 

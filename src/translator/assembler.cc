@@ -151,6 +151,52 @@ void Assembler::load32(Gpr to, Gpr base, int32_t disp) { memory(false, 0x8b, to,
 void Assembler::store(Gpr base, int32_t disp, Gpr from) { memory(true, 0x89, from, base, disp); }
 void Assembler::and_(Gpr to, Gpr from) { registers(true, 0x21, from, to); }
 
+void Assembler::sub(Gpr to, Gpr from) { registers(true, 0x29, from, to); }
+
+/* `opcode` is that of the wide form. Byte registers but al to bl need a REX, which r8 to r15 have. */
+void Assembler::memory_part(uint8_t bytes, uint8_t opcode, Gpr reg, Gpr base, int32_t disp)
+{
+	if (bytes == 2)
+		put(0x66);
+	memory(bytes == 8, bytes == 1 ? uint8_t(opcode - 1) : opcode, reg, base, disp);
+}
+
+void Assembler::load_part(uint8_t bytes, Gpr to, Gpr base, int32_t disp) { memory_part(bytes, 0x8b, to, base, disp); }
+void Assembler::store_part(uint8_t bytes, Gpr base, int32_t disp, Gpr from) { memory_part(bytes, 0x89, from, base, disp); }
+void Assembler::compare_part(uint8_t bytes, Gpr reg, Gpr base, int32_t disp) { memory_part(bytes, 0x3b, reg, base, disp); }
+
+void Assembler::not_(Gpr r) { registers(true, 0xf7, 2, r); }
+
+void Assembler::load_zero(uint8_t bytes, Gpr to, Gpr base, int32_t disp)
+{
+	if (bytes >= 4) {
+		load_part(bytes, to, base, disp);
+		return;
+	}
+	put(rex(false, high(to), false, high(base)));
+	put(0x0f);
+	put(bytes == 1 ? 0xb6 : 0xb7);
+	modrm_base(to, base, disp);
+}
+
+/* REX.W 0F AF */
+void Assembler::imul(Gpr to, Gpr from)
+{
+	put(rex(true, high(to), false, high(from)));
+	put(0x0f);
+	put(0xaf);
+	put(uint8_t(0xc0 | low(to) << 3 | low(from)));
+}
+
+/* 0F B6 or 0F B7 */
+void Assembler::movzx(Gpr to, Gpr from, uint8_t bytes)
+{
+	put(rex(false, high(to), false, high(from)));
+	put(0x0f);
+	put(bytes == 1 ? 0xb6 : 0xb7);
+	put(uint8_t(0xc0 | low(to) << 3 | low(from)));
+}
+
 void Assembler::store_imm(Gpr base, int32_t disp, int32_t value)
 {
 	memory(true, 0xc7, 0, base, disp);

@@ -53,12 +53,21 @@ public:
 	void load32(Gpr to, Gpr base, int32_t disp);
 	void store(Gpr base, int32_t disp, Gpr from);
 	void store_imm(Gpr base, int32_t disp, int32_t value);	/* sign-extended to 64 bits */
+	/* Of 1, 2, 4 or 8 bytes; the rest of a register narrower than 4 stays. */
+	void load_part(uint8_t bytes, Gpr to, Gpr base, int32_t disp);
+	void load_zero(uint8_t bytes, Gpr to, Gpr base, int32_t disp);	/* zero-extended */
+	void store_part(uint8_t bytes, Gpr base, int32_t disp, Gpr from);
+	void compare_part(uint8_t bytes, Gpr reg, Gpr base, int32_t disp);	/* cmp reg, [base + disp] */
 	void load_absolute(Gpr to, int32_t address);
 	void load_fs(Gpr to, int32_t disp);
 	/* Neither base nor index is required; index may not be rsp. */
 	void lea(Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp);
 	void lea32(Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp);
 	void and_(Gpr to, Gpr from);
+	void not_(Gpr r);
+	void sub(Gpr to, Gpr from);
+	void imul(Gpr to, Gpr from);
+	void movzx(Gpr to, Gpr from, uint8_t bytes);	/* of 1 or 2 bytes; of rax to rbx */
 	void pdep(Gpr to, Gpr from, Gpr mask);
 	void pext32(Gpr to, Gpr from, Gpr mask);
 	void shrx(Gpr to, Gpr from, Gpr count);
@@ -87,6 +96,7 @@ private:
 	void put64(uint64_t value);
 	/* [REX] opcode ModRM [SIB] [disp] with a base register. */
 	void memory(bool wide, uint8_t opcode, Gpr reg, Gpr base, int32_t disp);
+	void memory_part(uint8_t bytes, uint8_t opcode, Gpr reg, Gpr base, int32_t disp);
 	void modrm_base(Gpr reg, Gpr base, int32_t disp);
 	void registers(bool wide, uint8_t opcode, Gpr reg, Gpr rm);
 	void any_lea(bool wide, Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp);

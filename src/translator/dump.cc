@@ -85,6 +85,7 @@ const char *name(Form form)
 	case Form::kPush: return "push";
 	case Form::kPop: return "pop";
 	case Form::kLeave: return "leave";
+	case Form::kString: return "string";
 	case Form::kControl: return "control";
 	case Form::kExit: return "exit";
 	}

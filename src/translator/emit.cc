@@ -17,16 +17,34 @@ namespace ub::translator {
 namespace {
 
 constexpr uint32_t kLabelsPerBlock = 8;
+constexpr uint32_t kLabelsPerString = 16;
+constexpr uint32_t kFaultsPerString = 24;
 
 uint32_t max_exits(const Region &region)
 {
 	return uint32_t(2 * region.instructions + 2 * region.blocks.size());
 }
 
+/* Of the blocks' instructions, as often as they are in blocks. */
+uint32_t count_strings(const Region &region)
+{
+	uint32_t count = 0;
+
+	for (const Block &block : region.blocks)
+		for (const Insn &insn : region.of(block))
+			count += insn.kind == Kind::kString;
+	return count;
+}
+
+uint32_t max_faults(const Region &region)
+{
+	return 2 * region.instructions + kFaultsPerString * count_strings(region);
+}
+
 uint32_t max_labels(const Region &region)
 {
 	return uint32_t(max_exits(region) + kLabelsPerBlock * region.blocks.size() + 2 * region.targets.size() +
-			region.instructions);
+			region.instructions + kLabelsPerString * count_strings(region));
 }
 
 constexpr uint8_t kNotZero = 5;	/* the condition of jnz */
@@ -39,7 +57,7 @@ Emitter::Emitter(const Region &region, Plan &plan, const Layout &layout, const s
 	  as_(arena, address, capacity, max_labels(region)), labels_(arena.make<Label>(region.blocks.size())),
 	  arrivals_(arena.make<Arrival>(region.blocks.size())),
 	  exit_index_(arena, max_exits(region)), exits_(arena, max_exits(region)), stubs_(arena, max_exits(region)),
-	  faults_(arena, 2 * region.instructions)
+	  faults_(arena, max_faults(region))
 {
 }
 
@@ -92,14 +110,14 @@ void Emitter::finish_stubs()
 }
 
 /* The two forms that the verifier knows (sfi/instruction.cc: match_poll). */
-void Emitter::poll(const Block &block)
+void Emitter::poll(UserAddr ip, bool flags_live)
 {
-	const Label out = stubs_[exit(Reason::kPoll, block.start)];
+	const Label out = stubs_[exit(Reason::kPoll, ip)];
 
 	forget_r9();
 	/* mov r9, [rsp + WORK] */
 	as_.load(kScratch, kFrame, UB_FRAME_WORK);
-	if (!block.live_in) {
+	if (!flags_live) {
 		/* test dword ptr [r9], poll_mask; jnz out */
 		as_.test_imm32(kScratch, 0, contract_.poll_mask);
 		as_.jcc_near(kNotZero, out);
@@ -141,7 +159,7 @@ void Emitter::block(uint32_t index)
 		stack_ = {sfi::Value::kUser, true, -kStackWindow / 2, kStackWindow / 2};
 	as_.bind(labels_[index]);
 	if (place.polls)
-		poll(block);
+		poll(block.start, block.live_in);
 
 	const bool ends_in_branch = block.end >= End::kJump;
 	for (uint32_t i = 0; i < insns.size();) {

@@ -378,6 +378,9 @@ void Emitter::step(const Insn &insn, const Step &step)
 	case Form::kLeave:
 		leave(insn, step);
 		break;
+	case Form::kString:
+		string(insn, step);
+		break;
 	}
 	wrote(insn);
 }

@@ -5,6 +5,7 @@
  *	emit.cc			the walk over the layout, exit stubs, fault entries
  *	emit_operand.cc		addresses and their guards
  *	emit_step.cc		data instructions, push, pop, writes to the user's rsp
+ *	emit_string.cc		string instructions
  *	emit_control.cc		how blocks end: branches, calls, returns, compare chains
  *
  * Invariants between two guest instructions: r10 holds the mask, r11 the user's rsp
@@ -57,7 +58,7 @@ private:
 
 	/* emit.cc */
 	void block(uint32_t index);
-	void poll(const Block &block);
+	void poll(UserAddr ip, bool flags_live);
 	void arrive(uint32_t at);
 	void finish_stubs();
 	/* The number of an exit; two with the same reason, `from` and variant are one. */
@@ -103,6 +104,18 @@ private:
 	void empty_homes(const Insn &insn, const Step &step);
 	void put(const Insn &insn, const Rewrite &rewrite);
 	static Gpr home_of(const Step &step, Gpr user);
+
+	/* emit_string.cc */
+	void string(const Insn &insn, const Step &step);
+	void string_element(const Insn &insn);
+	void string_loop(const Insn &insn, bool flags_dead);
+	void string_difference(const Insn &insn);
+	void string_search(const Insn &insn);
+	void string_steps(const Insn &insn, int32_t step);
+	void spread_value(uint8_t bytes);
+	void advance(const Insn &insn, int32_t by);
+	void mask_pointer(Gpr to, Gpr from);
+	void check_pointer(Gpr pointer, Label slow);
 
 	/* emit_control.cc */
 	void control(const Block &block, const Insn &last, const Step &step);

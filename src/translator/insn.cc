@@ -51,9 +51,25 @@ bool is_shift(const ZydisDecodedInstruction &z)
 	}
 }
 
-/* With a count of zero a shift or rotate writes no flags, and the count in cl is not known. */
+StringOp string_op(const ZydisDecodedInstruction &z)
+{
+	if (z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || z.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+		return StringOp::kNone;
+	switch (z.opcode & 0xfe) {
+	case 0xa4: return StringOp::kMovs;
+	case 0xa6: return StringOp::kCmps;
+	case 0xaa: return StringOp::kStos;
+	case 0xac: return StringOp::kLods;
+	case 0xae: return StringOp::kScas;
+	default: return StringOp::kNone;
+	}
+}
+
+/* With a count of zero a shift, rotate or repeat writes no flags, and the count in cl is not known. */
 bool flags_on_condition(const ZydisDecodedInstruction &z)
 {
+	if (string_op(z) != StringOp::kNone)
+		return z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
 	if (!is_shift(z))
 		return false;
 	/* D0 and D1 shift by one, whatever Zydis calls the operand. */
@@ -86,6 +102,8 @@ bool may_leave_destination(const ZydisDecodedInstruction &z)
 
 Kind kind_of(const ZydisDecodedInstruction &z, const ZydisDecodedOperand *operands)
 {
+	if (string_op(z) != StringOp::kNone)
+		return Kind::kString;
 	const bool immediate = z.operand_count && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 
 	switch (z.mnemonic) {
@@ -293,7 +311,7 @@ const char *take_memory(const ZydisDecodedInstruction &z, const ZydisDecodedOper
 {
 	if (o.encoding != ZYDIS_OPERAND_ENCODING_MODRM_RM) {
 		/* The stack operand of push, pop, call, ret and leave; the emitter knows it. */
-		if (moves_stack(kind) && o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+		if ((moves_stack(kind) || kind == Kind::kString) && o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN)
 			return nullptr;
 		return "has an implicit memory operand";
 	}
@@ -345,8 +363,33 @@ bool has_operand_size(const Insn &insn)
 	return false;
 }
 
+/* What a string instruction's opcode and prefixes say. */
+const char *take_string(const ZydisDecodedInstruction &z, Insn &insn)
+{
+	bool once[2] = {true, true};
+
+	insn.string = string_op(z);
+	insn.element_bytes = z.opcode & 1 ? uint8_t(z.operand_width / 8) : uint8_t(1);
+	for (uint8_t i = 0; i < insn.prefix_end; i++) {
+		const uint8_t prefix = insn.bytes[i];
+		const bool repeats = prefix == 0xf2 || prefix == 0xf3;
+		if ((!repeats && prefix != 0x66) || !once[repeats])
+			return "is a string instruction with an unusual prefix";
+		once[repeats] = false;
+		if (!repeats)
+			continue;
+		if (insn.string == StringOp::kCmps || insn.string == StringOp::kScas)
+			insn.repeat = prefix == 0xf3 ? Repeat::kWhileEqual : Repeat::kWhileUnequal;
+		else if (prefix == 0xf3)
+			insn.repeat = Repeat::kCount;
+		else
+			return "is a string instruction with an unusual prefix";
+	}
+	return nullptr;
+}
+
 /* Shapes of the control and stack kinds that are not the usual one. */
-const char *check_shape(const ZydisDecodedInstruction &z, const Insn &insn)
+const char *check_shape(const ZydisDecodedInstruction &z, Insn &insn)
 {
 	switch (insn.kind) {
 	case Kind::kJump:
@@ -364,6 +407,8 @@ const char *check_shape(const ZydisDecodedInstruction &z, const Insn &insn)
 		return z.operand_width == 64 ? nullptr : "pushes or pops 16 bits";
 	case Kind::kLeave:
 		return has_operand_size(insn) ? "leaves with 16 bits" : nullptr;
+	case Kind::kString:
+		return take_string(z, insn);
 	case Kind::kPlain:
 		return insn.idle_prefix ? "has a prefix without a meaning" : nullptr;
 	default:

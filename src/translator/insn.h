@@ -71,6 +71,7 @@ enum class Kind : uint8_t {
 	kPush,
 	kPop,
 	kLeave,
+	kString,	/* movs, stos, lods, scas, cmps: `string` says which */
 	kJump,		/* direct */
 	kBranch,	/* direct, on a flag condition */
 	kCall,		/* direct */
@@ -81,6 +82,9 @@ enum class Kind : uint8_t {
 	kRefused,	/* always an exit; why says the reason */
 	kVector,	/* as kRefused, but with Request::vectors it would not be */
 };
+
+enum class StringOp : uint8_t { kNone, kMovs, kCmps, kStos, kLods, kScas };
+enum class Repeat : uint8_t { kOnce, kCount, kWhileEqual, kWhileUnequal };
 
 enum class Encoding : uint8_t { kLegacy, kVex, kEvex };
 
@@ -100,6 +104,9 @@ struct Insn {
 	uint16_t flags_written = 0;
 	Kind kind = Kind::kRefused;
 	Encoding encoding = Encoding::kLegacy;
+	StringOp string = StringOp::kNone;
+	Repeat repeat = Repeat::kOnce;
+	uint8_t element_bytes = 0;	/* of a string */
 	uint8_t reg_count = 0;
 	uint8_t length = 0;
 	uint8_t bytes[kMaxInsnBytes] = {};

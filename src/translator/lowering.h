@@ -22,6 +22,7 @@ enum class Form : uint8_t {
 	kPush,
 	kPop,
 	kLeave,
+	kString,	/* guarded accesses at rsi and rdi, a loop if repeated */
 	kControl,	/* the block's end: jumps, calls, returns */
 	kExit,		/* left to native execution */
 };

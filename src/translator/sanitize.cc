@@ -322,6 +322,9 @@ Lowering lower(const Insn &insn, const sfi::Contract &contract)
 	case Kind::kLeave:
 		l.form = Form::kLeave;
 		return l;
+	case Kind::kString:
+		l.form = Form::kString;
+		return l;
 	case Kind::kJump:
 	case Kind::kBranch:
 	case Kind::kCall:

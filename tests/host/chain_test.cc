@@ -199,6 +199,28 @@ TEST_F(Chains, vector_registers_survive)
 	EXPECT_EQ(sum[0], kCalls);
 }
 
+TEST_F(Chains, strings_chain)
+{
+	loop(SYS_getppid, kCalls, [&] { code_.raw({0xac}); });	/* lodsb */
+	process_->state.regs.si = guest_.data();
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.si, guest_.data() + kCalls);
+	EXPECT_GE(share_chained(), 0.9);
+}
+
+/* Images count on strings going upwards. */
+TEST_F(Chains, downward_strings_stay_native)
+{
+	loop(SYS_getppid, kCalls, [&] { code_.raw({0xac}); });	/* lodsb */
+	process_->state.regs.si = guest_.data() + kCalls;
+	process_->state.regs.flags |= 0x400;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.si, guest_.data());
+	EXPECT_EQ(process_->count(UB_COUNT_chained), 0u);
+}
+
 /* Work for the thread, raised while its chain runs: it is in user mode before the next call. */
 TEST_F(Chains, work_ends_a_chain)
 {

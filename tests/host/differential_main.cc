@@ -2,12 +2,13 @@
 /*
  * The proof by numbers: as many cases as asked for, over all rows of the rule table.
  *
- *	CASES=N SEED=S ub_differential RESULTS.json
+ *	CASES=N SEED=S [ONLY=TEXT] ub_differential RESULTS.json
  *
  * A case is one run of guest code from one state, natively and as an image. The code is an instruction instance in two
  * guests, with live and with dead flags behind it, in every variant of instance.h; in between random programs, which
  * learn. Whole passes are made until there are N cases. A row is covered when an instance of it ran to the end of its
- * gap inside an image; a row that is not is a failure, unless this CPU lacks it or kNotRun says why.
+ * gap inside an image. A row that is not, of those allowed and those translated to others, is a failure, unless this CPU lacks it or kNotRun says why.
+ * ONLY runs the instances that hold a text, and judges no rows.
  */
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,7 @@
 #include "instance.h"
 #include "program.h"
 #include "sfi/rules.h"
+#include "translator/sanitize.h"
 
 namespace host {
 namespace {
@@ -44,6 +46,7 @@ constexpr unsigned int kShares[kVariants] = {5, 2, 1, 1, 1};
 struct Row {
 	unsigned long cases = 0, through = 0, mismatches = 0;
 	unsigned long instances = 0, lacking = 0;
+	bool translated = false;	/* some form of it */
 };
 
 uint64_t number_from(const char *name, uint64_t by_default)
@@ -53,16 +56,29 @@ uint64_t number_from(const char *name, uint64_t by_default)
 	return text && *text ? strtoull(text, nullptr, 0) : by_default;
 }
 
-ZydisMnemonic mnemonic_of(const Instance &instance)
-{
-	ZydisDecoder decoder;
-	ZydisDecodedInstruction instruction;
+/* Its mnemonic, and whether the translator has a way to run it. */
+struct Decoded {
+	uint16_t mnemonic;
+	bool translated;
+};
 
-	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&decoder, nullptr, instance.begin,
-						      size_t(instance.end - instance.begin), &instruction)))
-		return ZYDIS_MNEMONIC_INVALID;
-	return instruction.mnemonic;
+std::vector<Decoded> decode_all()
+{
+	std::unique_ptr<char[]> memory(new char[ub::translator::kArenaBytes]);
+	ub::Arena arena(memory.get(), ub::translator::kArenaBytes);
+	ub::translator::Decoder decoder(arena);
+	ub::sfi::Contract contract;
+	std::vector<Decoded> all;
+
+	contract.avx = contract.avx512 = true;
+	for (const Instance &instance : instances()) {
+		ub::translator::Insn insn;
+		uint8_t bytes[16] = {};
+		memcpy(bytes, instance.begin, std::min(instance.bytes().size(), sizeof(bytes)));
+		const bool known = decoder.decode(ub::UserAddr(kLowBase), bytes, 15, insn);
+		all.push_back({insn.mnemonic, known && lower(insn, contract).form != ub::translator::Form::kExit});
+	}
+	return all;
 }
 
 std::string first_line(const char *path, const char *key)
@@ -88,14 +104,14 @@ class Proof {
 public:
 	Proof() : wanted_(number_from("CASES", 1000000)), seed_(number_from("SEED", 1)), random_(seed_)
 	{
-		for (const Instance &instance : instances())
-			mnemonics_.push_back(mnemonic_of(instance));
+		for (const Decoded &each : decoded_)
+			rows_[each.mnemonic].translated |= each.translated;
 	}
 
 	int run(const char *results)
 	{
 		const size_t images = 4 * instances().size();
-		unsigned int states = unsigned(std::min<uint64_t>(wanted_ / images, kMostStates));
+		unsigned int states = unsigned(std::min<uint64_t>(only_ ? kMostStates : wanted_ / images, kMostStates));
 
 		states = std::max(states, 1u);
 		started_ = now();
@@ -114,9 +130,11 @@ private:
 		Guest guest(base);
 		Differential differential(guest);
 
-		for (size_t i = 0; i < mnemonics_.size(); i++) {
+		for (size_t i = 0; i < decoded_.size(); i++) {
 			const Instance &instance = instances()[i];
-			Row &row = rows_[mnemonics_[i]];
+			Row &row = rows_[decoded_[i].mnemonic];
+			if (only_ && !strstr(instance.text, only_))
+				continue;
 			if (!fits(instance, guest)) {
 				row.instances += base == kLowBase, row.lacking += base == kLowBase;
 				continue;
@@ -124,7 +142,7 @@ private:
 			row.instances++, row.lacking += !is_known_here(instance);
 			for (const bool live : {true, false}) {
 				instance_cases(guest, differential, instance, row, live, states);
-				if (random_.chance(kProgramEvery))
+				if (!only_ && random_.chance(kProgramEvery))
 					program_case(guest, differential);
 			}
 			report(false);
@@ -140,6 +158,9 @@ private:
 		set_code(guest, instance, live);
 		differential.undefined_flags = live ? flags_undefined_by(guest.code()) : 0;
 		const auto translation = differential.translate(guest.code());
+		for (const auto &[why, count] : differential.tally.declined)
+			if (why != "nothing_gained")
+				fail(instance.text + std::string(": not translated, ") + why);
 		differential.tally.declined.clear();
 		if (!translation)
 			return;
@@ -205,9 +226,9 @@ private:
 		for (int m = ZYDIS_MNEMONIC_INVALID + 1; m <= ZYDIS_MNEMONIC_MAX_VALUE; m++) {
 			const std::string name = ZydisMnemonicGetString(ZydisMnemonic(m));
 			const Row &row = rows_[m];
-			if (ub::sfi::why(ub::sfi::rule(uint16_t(m))))
+			if (only_ || (ub::sfi::why(ub::sfi::rule(uint16_t(m))) && !row.translated))
 				continue;
-			allowed_++;
+			to_run_++;
 			if (row.through) {
 				covered_++;
 				continue;
@@ -226,7 +247,7 @@ private:
 			fail("row " + name + ": no instance ran through in an image");
 		}
 		report(true);
-		printf("rows: %lu allowed, %lu run, %zu skipped, %zu not covered\n", allowed_, covered_, skipped_.size(),
+		printf("rows: %lu to run, %lu run, %zu skipped, %zu not covered\n", to_run_, covered_, skipped_.size(),
 		       uncovered_.size());
 		for (const auto &[name, why] : skipped_)
 			printf("  %s: %s\n", name.c_str(), why.c_str());
@@ -262,8 +283,8 @@ private:
 			commit ? commit : "", day, first_line("/proc/cpuinfo", "model name").c_str());
 		fprintf(out, "  \"seed\": %lu, \"cases\": %lu, \"mismatches\": %lu, \"seconds\": %.1f, \"cases_per_second\": %.0f,\n",
 			seed_, cases_, mismatches_, seconds, double(cases_) / seconds);
-		fprintf(out, "  \"instances\": %zu, \"rows_allowed\": %lu, \"rows_covered\": %lu,\n  \"rows_uncovered\": [",
-			mnemonics_.size(), allowed_, covered_);
+		fprintf(out, "  \"instances\": %zu, \"rows_to_run\": %lu, \"rows_covered\": %lu,\n  \"rows_uncovered\": [",
+			decoded_.size(), to_run_, covered_);
 		for (size_t i = 0; i < uncovered_.size(); i++)
 			fprintf(out, "%s\"%s\"", i ? ", " : "", uncovered_[i].c_str());
 		fprintf(out, "],\n  \"rows_skipped\": {");
@@ -279,12 +300,13 @@ private:
 	}
 
 	uint64_t wanted_, seed_;
+	const char *only_ = getenv("ONLY");
 	Random random_;
-	std::vector<ZydisMnemonic> mnemonics_;		/* by instance */
+	const std::vector<Decoded> decoded_ = decode_all();	/* by instance */
 	std::vector<Row> rows_{ZYDIS_MNEMONIC_MAX_VALUE + 1};
 	unsigned long cases_ = 0, mismatches_ = 0, failed_ = 0, spurious_ = 0;
 	unsigned long by_variant_[kVariants] = {}, programs_ = 0, program_cases_ = 0;
-	unsigned long allowed_ = 0, covered_ = 0;
+	unsigned long to_run_ = 0, covered_ = 0;
 	std::vector<std::pair<std::string, std::string>> skipped_;
 	std::vector<std::string> uncovered_;
 	double started_ = 0, reported_ = 0;

@@ -118,7 +118,8 @@ bool vary(Variant variant, const Guest &guest, const Instance &instance, State &
 		unsigned long *pointer = pointer_of(instance, state, random);
 		if (!pointer)
 			return false;
-		*pointer = (random.chance(2) ? guest.read_only() : guest.unmapped()) - random.below(16);
+		*pointer = (random.chance(2) ? guest.read_only() : guest.unmapped()) -
+			   random.below(instance.kinds & kCounts && random.chance(2) ? 600 : 16);
 		return true;
 	}
 
@@ -148,7 +149,7 @@ State random_state(const Guest &guest, Random &random)
 	for (unsigned int i = 0; i < 16; i++)
 		state.gpr(i) = random.interesting();
 	state.regs.sp = guest.stack_top() - 0x2000 - 8 * random.below(128);
-	state.regs.flags = 0x202 | (random.next() & kArithmeticFlags) | (random.chance(8) ? 0x400 : 0);
+	state.regs.flags = 0x202 | (random.next() & kArithmeticFlags);	/* no DF: no image is entered with it */
 	state.fill_vectors(random);
 	return state;
 }
@@ -158,7 +159,7 @@ State state_for(const Instance &instance, const Guest &guest, Random &random)
 	State state = random_state(guest, random);
 
 	if (instance.kinds & kCounts)
-		state.regs.cx = random.below(40);
+		state.regs.cx = random.below(random.chance(3) ? 600 : 40);
 	if (instance.kinds & kStack)
 		state.regs.bp = guest.stack_top() - 0x1000 - 8 * random.below(128);
 	if (instance.kinds & kDivides && !random.chance(4)) {
@@ -173,6 +174,9 @@ State state_for(const Instance &instance, const Guest &guest, Random &random)
 		else if (instance.indexes >> i & 1)
 			state.gpr(i) = random.below(256);
 	}
+	/* Source and destination overlap, or nearly. */
+	if (instance.kinds & kCounts && random.chance(3))
+		state.regs.di = state.regs.si + (random.chance(3) ? 0 : random.below(160) - 80);
 	return state;
 }
 
