@@ -79,7 +79,8 @@ UB_CASE(insn, refuses_with_a_reason)
 	CHECK_EQ(decoded(test, "\x64\xa4", &ok).kind, Kind::kRefused);		/* movsb from fs: */
 	CHECK_EQ(decoded(test, "\xf2\xa4", &ok).kind, Kind::kRefused);		/* repne movsb */
 	CHECK_EQ(decoded(test, "\x67\xaa", &ok).kind, Kind::kRefused);		/* stosb at edi */
-	CHECK_EQ(decoded(test, "\xe3\x00", &ok).kind, Kind::kRefused);		/* jrcxz */
+	CHECK_EQ(decoded(test, "\x67\xe3\x00", &ok).kind, Kind::kRefused);		/* jecxz */
+	CHECK_EQ(decoded(test, "\xe3\x00", &ok).kind, Kind::kCounted);		/* jrcxz */
 	CHECK_EQ(decoded(test, "\x66\x50", &ok).kind, Kind::kRefused);		/* push ax */
 	CHECK_EQ(decoded(test, "\x66\xc3", &ok).kind, Kind::kRefused);		/* data16 ret */
 	CHECK_EQ(decoded(test, "\xb8\xf3\x0f\x1e\xfa", &ok).kind, Kind::kRefused);	/* mov eax, an endbr64 */

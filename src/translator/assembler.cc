@@ -165,6 +165,17 @@ void Assembler::load_part(uint8_t bytes, Gpr to, Gpr base, int32_t disp) { memor
 void Assembler::store_part(uint8_t bytes, Gpr base, int32_t disp, Gpr from) { memory_part(bytes, 0x89, from, base, disp); }
 void Assembler::compare_part(uint8_t bytes, Gpr reg, Gpr base, int32_t disp) { memory_part(bytes, 0x3b, reg, base, disp); }
 
+/* VEX.LZ.F2.0F3A.W1 F0 */
+void Assembler::rorx(Gpr to, Gpr from, uint8_t count)
+{
+	put(0xc4);
+	put(uint8_t((high(to) ? 0 : 0x80) | 0x40 | (high(from) ? 0 : 0x20) | 0x03));
+	put(0xfb);
+	put(0xf0);
+	put(uint8_t(0xc0 | low(to) << 3 | low(from)));
+	put(count);
+}
+
 void Assembler::not_(Gpr r) { registers(true, 0xf7, 2, r); }
 
 void Assembler::load_zero(uint8_t bytes, Gpr to, Gpr base, int32_t disp)

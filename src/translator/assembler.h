@@ -64,6 +64,7 @@ public:
 	void lea(Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp);
 	void lea32(Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp);
 	void and_(Gpr to, Gpr from);
+	void rorx(Gpr to, Gpr from, uint8_t count);
 	void not_(Gpr r);
 	void sub(Gpr to, Gpr from);
 	void imul(Gpr to, Gpr from);

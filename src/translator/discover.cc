@@ -297,6 +297,7 @@ void Discovery::finish(Block &block, const Insn &last, int32_t stack)
 		block.next.address = UserAddr(last.target);
 		break;
 	case Kind::kBranch:
+	case Kind::kCounted:
 		block.end = End::kBranch;
 		block.taken = {UserAddr(last.target), block.context};
 		break;

@@ -78,6 +78,7 @@ const char *name(Form form)
 	case Form::kNothing: return "nothing";
 	case Form::kCopy: return "copy";
 	case Form::kOperate: return "operate";
+	case Form::kHighByte: return "high byte";
 	case Form::kInSlot: return "in slot";
 	case Form::kLea: return "lea";
 	case Form::kStackShift: return "stack shift";
@@ -85,6 +86,7 @@ const char *name(Form form)
 	case Form::kPush: return "push";
 	case Form::kPop: return "pop";
 	case Form::kLeave: return "leave";
+	case Form::kXlat: return "xlat";
 	case Form::kString: return "string";
 	case Form::kControl: return "control";
 	case Form::kExit: return "exit";

@@ -106,6 +106,10 @@ void Emitter::branch(const Block &block, const Insn &insn)
 {
 	const bool taken_inside = block.taken.block != kNoBlock;
 
+	if (insn.kind == Kind::kCounted) {
+		counted_branch(block, insn);
+		return;
+	}
 	if (taken_inside && falls_into(block.taken.block)) {
 		/* jn<cc> next; and fall into the target */
 		const uint8_t inverse = insn.condition ^ 1;
@@ -121,6 +125,38 @@ void Emitter::branch(const Block &block, const Insn &insn)
 		go(block.next.block);
 	else
 		leave_by(cold_exit(insn, block.next, 1));
+}
+
+/*
+ *	lea	rcx, [rcx - 1]		not of jrcxz
+ *	jrcxz	1f
+ *	jnz 1f				of loope, jz of loopne
+ *	on, or of loop to the target
+ * 1:	to the target, or of loop on
+ */
+void Emitter::counted_branch(const Block &block, const Insn &insn)
+{
+	enum : uint8_t { kLoopne = 0xe0, kLoope = 0xe1, kJrcxz = 0xe3 };
+	constexpr uint8_t kZero = 4, kNotZero = 5;
+	const uint8_t opcode = insn.bytes[insn.opcode_at];
+	const Label ends = as_.label();
+	const Successor &on = opcode == kJrcxz ? block.next : block.taken;
+	const Successor &end = opcode == kJrcxz ? block.taken : block.next;
+
+	if (opcode != kJrcxz)
+		as_.lea(kRcx, kRcx, kNoGpr, 1, -1);
+	as_.jrcxz(ends);
+	if (opcode == kLoope)
+		as_.jcc(kNotZero, ends);
+	else if (opcode == kLoopne)
+		as_.jcc(kZero, ends);
+	as_.jmp(on.block != kNoBlock ? labels_[on.block] : stubs_[cold_exit(insn, on, opcode == kJrcxz)]);
+	as_.bind(ends);
+	wrote(insn);
+	if (end.block != kNoBlock)
+		go(end.block);
+	else
+		leave_by(cold_exit(insn, end, opcode != kJrcxz));
 }
 
 /* mov qword [r11 - 8], next; lea r11, [r11 - 8] */

@@ -97,6 +97,30 @@ void Emitter::operate(const Insn &insn, const Step &step)
 	empty_homes(insn, step);
 }
 
+/*
+ * ah cannot be named beside r9 or r11, so it comes to r10 with the rest of its register:
+ *
+ *	rorx	r10, rax, 8
+ *	op	r10b, [r9]
+ *	rorx	rax, r10, 56		if it was written
+ *	mov	r10, [rsp + MASK]
+ */
+void Emitter::high_byte(const Insn &insn, const Step &step)
+{
+	const RegOperand &r = insn.regs[0];
+	Rewrite rewrite;
+
+	rewrite.memory = operand(insn, step);
+	as_.rorx(kMask, r.reg, 8);
+	rewrite.set(r.field, kMask);
+	may_fault(insn);
+	put(insn, rewrite);
+	touched(insn, rewrite.memory);
+	if (r.written)
+		as_.rorx(r.reg, kMask, 56);
+	reload_mask();
+}
+
 /* op reg, r9 → op reg, [rsp + slot], and the other way round */
 void Emitter::in_slot(const Insn &insn)
 {
@@ -206,8 +230,42 @@ void Emitter::push(const Insn &insn, const Step &step)
 	move_stack(-8);
 }
 
+/* r9 = masked address; mov r10, [r11]; mov [r9], r10; mov r10, [rsp + MASK]; lea r11, [r11 + 8] */
+void Emitter::pop_to_memory(const Insn &insn, const Step &step)
+{
+	Insn at = insn;
+
+	/* Of rsp as it is behind the pop. */
+	if (at.mem.base == kRsp)
+		at.mem.disp += 8;
+	const NewMemory memory = operand(at, step);
+	may_fault(insn);
+	as_.load(kMask, kStackPointer, 0);
+	stack_ = stack_.anchor(0);
+	may_fault(insn);
+	as_.store(memory.base, memory.form == NewMemory::Form::kSame ? int32_t(at.mem.disp) : memory.disp, kMask);
+	touched(at, memory);
+	reload_mask();
+	move_stack(8);
+}
+
+/* movzx r9d, al; lea r9, [r9 + rbx]; pdep r9, r9, r10; mov al, [r9] */
+void Emitter::xlat(const Insn &insn)
+{
+	forget_r9();
+	as_.movzx(kScratch, kRax, 1);
+	as_.lea(kScratch, kScratch, kRbx, 1, 0);
+	mask_r9(false);
+	may_fault(insn);
+	as_.load_part(1, kRax, kScratch, 0);
+}
+
 void Emitter::pop(const Insn &insn, const Step &step)
 {
+	if (insn.mem.present) {
+		pop_to_memory(insn, step);
+		return;
+	}
 	const Gpr to = insn.regs[0].reg;
 	const bool direct = to != kRsp && !is_slotted(to);
 
@@ -357,6 +415,9 @@ void Emitter::step(const Insn &insn, const Step &step)
 	case Form::kOperate:
 		operate(insn, step);
 		break;
+	case Form::kHighByte:
+		high_byte(insn, step);
+		break;
 	case Form::kInSlot:
 		in_slot(insn);
 		break;
@@ -377,6 +438,9 @@ void Emitter::step(const Insn &insn, const Step &step)
 		break;
 	case Form::kLeave:
 		leave(insn, step);
+		break;
+	case Form::kXlat:
+		xlat(insn);
 		break;
 	case Form::kString:
 		string(insn, step);

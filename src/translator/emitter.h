@@ -87,6 +87,7 @@ private:
 	void step(const Insn &insn, const Step &step);
 	void copy(const Insn &insn, const Step &step);
 	void operate(const Insn &insn, const Step &step);
+	void high_byte(const Insn &insn, const Step &step);
 	void in_slot(const Insn &insn);
 	void lea(const Insn &insn);
 	void lea_constant(const Insn &insn);
@@ -94,6 +95,8 @@ private:
 	static bool pushes_plainly(const Insn &insn);
 	size_t push_run(std::span<const Insn> insns);
 	void pop(const Insn &insn, const Step &step);
+	void pop_to_memory(const Insn &insn, const Step &step);
+	void xlat(const Insn &insn);
 	void leave(const Insn &insn, const Step &step);
 	void stack_shift(const Insn &insn, const Step &step);
 	void stack_write(const Insn &insn, const Step &step);
@@ -123,6 +126,7 @@ private:
 	void go(uint32_t to);
 	uint32_t cold_exit(const Insn &branch, const Successor &to, uint32_t variant);
 	void branch(const Block &block, const Insn &insn);
+	void counted_branch(const Block &block, const Insn &insn);
 	void call(const Block &block, const Insn &insn);
 	void push_return_address(const Insn &insn);
 	void load_target(const Insn &insn, const Step &step);

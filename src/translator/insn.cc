@@ -3,9 +3,8 @@
  * From Zydis' records to ours. Decides an instruction's kind, which registers and flags
  * it reads and writes, and where its parts lie. What Zydis 4.0.0 reports wrongly
  * or leaves out is put right here, once (flags_on_condition, writes_undefined_flags,
- * may_leave_destination, and
- * the refusal of everything with implicit memory operands). What the rule table or
- * an odd encoding forbids is kRefused.
+ * may_leave_destination, and the refusal of everything with implicit memory operands).
+ * What the rule table or an odd encoding forbids is kRefused.
  */
 #include "translator/insn.h"
 
@@ -14,6 +13,7 @@
 #include "sfi/rules.h"
 #include "translator/gpr_name.h"
 #include "translator/kept_insns.h"
+#include "translator/string_insn.h"
 
 namespace ub::translator {
 
@@ -48,20 +48,6 @@ bool is_shift(const ZydisDecodedInstruction &z)
 		return true;
 	default:
 		return false;
-	}
-}
-
-StringOp string_op(const ZydisDecodedInstruction &z)
-{
-	if (z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || z.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
-		return StringOp::kNone;
-	switch (z.opcode & 0xfe) {
-	case 0xa4: return StringOp::kMovs;
-	case 0xa6: return StringOp::kCmps;
-	case 0xaa: return StringOp::kStos;
-	case 0xac: return StringOp::kLods;
-	case 0xae: return StringOp::kScas;
-	default: return StringOp::kNone;
 	}
 }
 
@@ -125,6 +111,8 @@ Kind kind_of(const ZydisDecodedInstruction &z, const ZydisDecodedOperand *operan
 		return Kind::kPop;
 	case ZYDIS_MNEMONIC_LEAVE:
 		return Kind::kLeave;
+	case ZYDIS_MNEMONIC_XLAT:
+		return Kind::kXlat;
 	case ZYDIS_MNEMONIC_JMP:
 		return immediate ? Kind::kJump : Kind::kIndirectJump;
 	case ZYDIS_MNEMONIC_CALL:
@@ -137,7 +125,7 @@ Kind kind_of(const ZydisDecodedInstruction &z, const ZydisDecodedOperand *operan
 		if (z.meta.category == ZYDIS_CATEGORY_COND_BR) {
 			const bool near = z.opcode_map == ZYDIS_OPCODE_MAP_0F && (z.opcode & 0xf0) == 0x80;
 			const bool rel8 = z.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (z.opcode & 0xf0) == 0x70;
-			return near || rel8 ? Kind::kBranch : Kind::kRefused;
+			return near || rel8 ? Kind::kBranch : Kind::kCounted;
 		}
 		return Kind::kPlain;
 	}
@@ -311,7 +299,7 @@ const char *take_memory(const ZydisDecodedInstruction &z, const ZydisDecodedOper
 {
 	if (o.encoding != ZYDIS_OPERAND_ENCODING_MODRM_RM) {
 		/* The stack operand of push, pop, call, ret and leave; the emitter knows it. */
-		if ((moves_stack(kind) || kind == Kind::kString) && o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+		if ((moves_stack(kind) || kind == Kind::kString || kind == Kind::kXlat) && o.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN)
 			return nullptr;
 		return "has an implicit memory operand";
 	}
@@ -363,31 +351,6 @@ bool has_operand_size(const Insn &insn)
 	return false;
 }
 
-/* What a string instruction's opcode and prefixes say. */
-const char *take_string(const ZydisDecodedInstruction &z, Insn &insn)
-{
-	bool once[2] = {true, true};
-
-	insn.string = string_op(z);
-	insn.element_bytes = z.opcode & 1 ? uint8_t(z.operand_width / 8) : uint8_t(1);
-	for (uint8_t i = 0; i < insn.prefix_end; i++) {
-		const uint8_t prefix = insn.bytes[i];
-		const bool repeats = prefix == 0xf2 || prefix == 0xf3;
-		if ((!repeats && prefix != 0x66) || !once[repeats])
-			return "is a string instruction with an unusual prefix";
-		once[repeats] = false;
-		if (!repeats)
-			continue;
-		if (insn.string == StringOp::kCmps || insn.string == StringOp::kScas)
-			insn.repeat = prefix == 0xf3 ? Repeat::kWhileEqual : Repeat::kWhileUnequal;
-		else if (prefix == 0xf3)
-			insn.repeat = Repeat::kCount;
-		else
-			return "is a string instruction with an unusual prefix";
-	}
-	return nullptr;
-}
-
 /* Shapes of the control and stack kinds that are not the usual one. */
 const char *check_shape(const ZydisDecodedInstruction &z, Insn &insn)
 {
@@ -409,6 +372,10 @@ const char *check_shape(const ZydisDecodedInstruction &z, Insn &insn)
 		return has_operand_size(insn) ? "leaves with 16 bits" : nullptr;
 	case Kind::kString:
 		return take_string(z, insn);
+	case Kind::kXlat:
+		return insn.prefix_end ? "is an xlat with a prefix" : nullptr;
+	case Kind::kCounted:
+		return insn.prefix_end || !UserAddr(insn.target).in_user_half() ? "branches on a counter in an odd way" : nullptr;
 	case Kind::kPlain:
 		return insn.idle_prefix ? "has a prefix without a meaning" : nullptr;
 	default:
@@ -419,8 +386,6 @@ const char *check_shape(const ZydisDecodedInstruction &z, Insn &insn)
 const char *take_all(const ZydisDecodedInstruction &z, const ZydisDecodedOperand *operands, Insn &insn)
 {
 	insn.kind = kind_of(z, operands);
-	if (insn.kind == Kind::kRefused)
-		return "branches on a counter";
 	/* The operands of these are not touched here: syscall's are the runtime's business. */
 	if (insn.kind == Kind::kNothing || insn.kind == Kind::kSyscall)
 		return nullptr;

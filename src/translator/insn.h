@@ -18,7 +18,7 @@ namespace ub::translator {
 
 /* A general register by its number in the encoding. */
 using Gpr = uint8_t;
-inline constexpr Gpr kRax = 0, kRcx = 1, kRdx = 2, kRsp = 4, kRbp = 5, kR9 = 9, kR10 = 10, kR11 = 11;
+inline constexpr Gpr kRax = 0, kRcx = 1, kRdx = 2, kRbx = 3, kRsp = 4, kRbp = 5, kR9 = 9, kR10 = 10, kR11 = 11;
 inline constexpr Gpr kNoGpr = 0xff;
 
 constexpr uint16_t bit(Gpr r) { return r < 16 ? uint16_t(1u << r) : uint16_t(0); }
@@ -72,8 +72,10 @@ enum class Kind : uint8_t {
 	kPop,
 	kLeave,
 	kString,	/* movs, stos, lods, scas, cmps: `string` says which */
+	kXlat,
 	kJump,		/* direct */
 	kBranch,	/* direct, on a flag condition */
+	kCounted,	/* direct, on rcx: jrcxz, loop, loope, loopne */
 	kCall,		/* direct */
 	kReturn,
 	kIndirectJump,
@@ -93,7 +95,7 @@ inline constexpr size_t kMaxRegOperands = 4;
 
 struct Insn {
 	UserAddr address;
-	uint64_t target = 0;		/* kJump, kBranch, kCall: where to; plain immediates: the value */
+	uint64_t target = 0;		/* kJump, kBranch, kCounted, kCall: where to; plain immediates: the value */
 	const char *why = nullptr;	/* kRefused: the reason, static storage */
 	MemOperand mem;
 	RegOperand regs[kMaxRegOperands];

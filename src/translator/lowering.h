@@ -15,6 +15,7 @@ enum class Form : uint8_t {
 	kNothing,	/* no bytes at all */
 	kCopy,		/* byte for byte */
 	kOperate,	/* re-encoded: other registers, a guarded memory operand, or both */
+	kHighByte,	/* the same for ah, bh, ch or dh and a memory operand */
 	kInSlot,	/* re-encoded: its r/m register is the user's and lives in a frame slot */
 	kLea,		/* an address computed, not accessed */
 	kStackShift,	/* a small constant added to the user's rsp */
@@ -22,6 +23,7 @@ enum class Form : uint8_t {
 	kPush,
 	kPop,
 	kLeave,
+	kXlat,
 	kString,	/* guarded accesses at rsi and rdi, a loop if repeated */
 	kControl,	/* the block's end: jumps, calls, returns */
 	kExit,		/* left to native execution */

@@ -216,8 +216,12 @@ Lowering lower_plain(const Insn &insn, Guard guard)
 		l.form = Form::kCopy;
 		return l;
 	}
-	if (insn.high_byte)
-		return exit_because(kHighByte);
+	if (insn.high_byte) {
+		if (guard == Guard::kNone || insn.reg_count != 1)
+			return exit_because(kHighByte);
+		l.form = Form::kHighByte;
+		return l;
+	}
 	if (fits_in_slot(insn)) {
 		l.form = Form::kInSlot;
 		return l;
@@ -315,9 +319,10 @@ Lowering lower(const Insn &insn, const sfi::Contract &contract)
 		l.guard = guard;
 		return l;
 	case Kind::kPop:
-		if (insn.mem.present)
-			return exit_because("pops to memory");
+		if (guard == Guard::kFs || guard == Guard::kAbsolute)
+			return exit_because("pops to memory at a fixed address");
 		l.form = Form::kPop;
+		l.guard = guard;
 		return l;
 	case Kind::kLeave:
 		l.form = Form::kLeave;
@@ -325,8 +330,12 @@ Lowering lower(const Insn &insn, const sfi::Contract &contract)
 	case Kind::kString:
 		l.form = Form::kString;
 		return l;
+	case Kind::kXlat:
+		l.form = Form::kXlat;
+		return l;
 	case Kind::kJump:
 	case Kind::kBranch:
+	case Kind::kCounted:
 	case Kind::kCall:
 	case Kind::kReturn:
 	case Kind::kIndirectJump:

@@ -158,6 +158,7 @@ const char *name_of(Form form, Guard guard)
 	case Form::kInSlot: return "copied";
 	case Form::kExit: return "exit";
 	case Form::kLea: return "copied";
+	case Form::kHighByte: return "guarded";
 	default: return "rewritten";
 	}
 }

@@ -7,7 +7,8 @@
  * A case is one run of guest code from one state, natively and as an image. The code is an instruction instance in two
  * guests, with live and with dead flags behind it, in every variant of instance.h; in between random programs, which
  * learn. Whole passes are made until there are N cases. A row is covered when an instance of it ran to the end of its
- * gap inside an image. A row that is not, of those allowed and those translated to others, is a failure, unless this CPU lacks it or kNotRun says why.
+ * gap inside an image. A row that is not, of those allowed and those translated to others, is a failure, unless this
+ * CPU lacks it.
  * ONLY runs the instances that hold a text, and judges no rows.
  */
 #include <cstdio>
@@ -25,16 +26,6 @@
 
 namespace host {
 namespace {
-
-struct NotRun {
-	ZydisMnemonic row;
-	const char *why;
-};
-
-/* Allowed rows that no guest instruction leads to. */
-constexpr NotRun kNotRun[] = {
-	{ZYDIS_MNEMONIC_JRCXZ, "only what the translator itself emits"},
-};
 
 constexpr unsigned int kMostStates = 40;	/* of one image */
 constexpr unsigned int kShown = 20;
@@ -233,14 +224,8 @@ private:
 				covered_++;
 				continue;
 			}
-			const char *reason = nullptr;
-			for (const NotRun &each : kNotRun)
-				if (each.row == m)
-					reason = each.why;
-			if (!reason && row.instances && row.lacking == row.instances)
-				reason = "not on this CPU";
-			if (reason) {
-				skipped_.emplace_back(name, reason);
+			if (row.instances && row.lacking == row.instances) {
+				skipped_.emplace_back(name, "not on this CPU");
 				continue;
 			}
 			uncovered_.push_back(name);

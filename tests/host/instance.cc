@@ -158,7 +158,9 @@ State state_for(const Instance &instance, const Guest &guest, Random &random)
 {
 	State state = random_state(guest, random);
 
-	if (instance.kinds & kCounts)
+	if (instance.kinds & kCounts && random.chance(4))
+		state.regs.cx = random.below(3);
+	else if (instance.kinds & kCounts)
 		state.regs.cx = random.below(random.chance(3) ? 600 : 40);
 	if (instance.kinds & kStack)
 		state.regs.bp = guest.stack_top() - 0x1000 - 8 * random.below(128);
@@ -175,7 +177,7 @@ State state_for(const Instance &instance, const Guest &guest, Random &random)
 			state.gpr(i) = random.below(256);
 	}
 	/* Source and destination overlap, or nearly. */
-	if (instance.kinds & kCounts && random.chance(3))
+	if (instance.kinds & kCounts && instance.pointers && random.chance(3))
 		state.regs.di = state.regs.si + (random.chance(3) ? 0 : random.below(160) - 80);
 	return state;
 }

@@ -92,6 +92,7 @@ FORMS = [
     (["rep movsb", "rep movsw", "rep movsd", "rep movsq", "rep stosb", "rep stosd", "rep stosq", "rep lodsb",
       "repe cmpsb", "repne cmpsb", "repe cmpsq", "repne scasb", "repe scasb", "repne scasq"], [""]),
     (["jmp"] + ["j" + cc for cc in CC], ["7f; inc ecx; 7:"]),
+    (["jrcxz", "loop", "loope", "loopne"], ["7f; not ecx; 7:"]),
     # Vectors: moves, then what strings, hashes and numbers are made of.
     (["movaps", "movups", "movdqa", "movdqu", "movapd", "movupd"], ["{x}, {x}", "{x}, {m128}", "{m128}, {x}"]),
     (["movntdq", "movntps"], ["{m128}, {x}"]),
@@ -183,7 +184,7 @@ class Instance:
             self.kinds |= DIVIDES
         if name[:4] in ("movs", "stos", "lods", "scas", "cmps") and form == "":
             self.pointers |= 1 << 6 | 1 << 7
-        if mnemonic.startswith("rep"):
+        if mnemonic.startswith("rep") or mnemonic in ("jrcxz", "loop", "loope", "loopne"):
             self.kinds |= COUNTS
         if name.startswith("v") or "{y}" in form:
             self.kinds |= AVX
