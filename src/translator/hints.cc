@@ -71,8 +71,11 @@ int32_t stack_behind(int32_t stack, const Insn &insn, const Lowering &how)
 	case Form::kNothing:
 	case Form::kCopy:
 	case Form::kOperate:
+	case Form::kHighByte:
 	case Form::kInSlot:
 	case Form::kLea:
+	case Form::kXlat:
+	case Form::kString:
 	case Form::kExit:
 		break;
 	case Form::kStackWrite:

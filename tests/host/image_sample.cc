@@ -59,7 +59,7 @@ public:
 			Differential differential(guest);
 			keep_of(differential, "instance");
 			for (const Instance &instance : instances()) {
-				if (!runs_here(instance, guest))
+				if (!fits(instance, guest) || instance.kinds & kRow)
 					continue;
 				std::vector<uint8_t> code(instance.begin, instance.end);
 				const uint32_t syscall = uint32_t(code.size());

@@ -74,7 +74,6 @@ const Refused kRefused[] = {
 	{Change::kTarget, Subject::kBranch, "into an instruction"},
 	{Change::kTarget, Subject::kBranch, "to before its target"},
 	{Change::kTarget, Subject::kBranch, "to itself"},
-	{Change::kTarget, Subject::kBranch, "to the landing pad"},
 	{Change::kTarget, Subject::kBranch, "past the end"},
 	{Change::kTarget, Subject::kBranch, "before the start"},
 	{Change::kTarget, Subject::kBranch, "to leave"},
