@@ -104,7 +104,11 @@ static noinline bool serve_notify_resume(struct pt_regs *regs)
  */
 static __always_inline bool has_breakpoints(void)
 {
-	return this_cpu_read(cpu_dr7) & DR_GLOBAL_ENABLE_MASK;
+	bool set;
+
+	/* this_cpu_read() is a load of its own. */
+	asm volatile("testb %2, %%gs:%1" : "=@ccnz" (set) : "m" (cpu_dr7), "i" (DR_GLOBAL_ENABLE_MASK));
+	return set;
 }
 
 /*
@@ -132,10 +136,11 @@ static bool nothing_pending(struct pt_regs *regs)
 	       !has_breakpoints() && ubk_active();
 }
 
-/* Inside a run that has just begun. */
+/* Inside a run that has just begun; no volatile access, as that would cost an instruction: what
+ * begins a run is a barrier. */
 static __always_inline bool may_run(void)
 {
-	return !(read_thread_flags() & STOPPING_FLAGS) && !has_breakpoints();
+	return !(data_race(current_thread_info()->flags) & STOPPING_FLAGS) && !has_breakpoints();
 }
 
 int ubk_may_enter(struct ub_regs *user)
