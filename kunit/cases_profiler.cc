@@ -202,6 +202,16 @@ UB_CASE(payoff, the_faster_side_wins)
 	CHECK(window(loses, 1100) == Verdict::kLoses);
 }
 
+UB_CASE(payoff, a_few_percent_are_alike)
+{
+	Payoff payoff = natively(3200);
+
+	for (int i = 0; i < 4; i++)
+		CHECK(window(payoff, 3300) == Verdict::kPays);
+	CHECK(window(payoff, 3301) == Verdict::kNone);
+	CHECK(window(payoff, 3301) == Verdict::kLoses);
+}
+
 UB_CASE(payoff, one_bad_window_is_not_enough)
 {
 	Payoff payoff = natively(1000);

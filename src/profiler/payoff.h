@@ -6,7 +6,7 @@
  * where a chain reaches its bounds the next gap runs natively. A verdict compares the
  * last samples of either side by rank, which neither a few interrupted gaps nor a
  * mixture of short and long ones misleads, and is bad only when two windows in a row
- * say so. A site that lost gets another chance after a while, each time a longer one:
+ * say that more than a few percent are lost. A site that lost gets another chance after a while, each time a longer one:
  * programs have phases.
  */
 #pragma once
