@@ -61,8 +61,8 @@ static __always_inline void ubk_run_end_inline(int fpu)
 {
 	if (fpu)
 		user_fpu_off();
-	/* Everything the run did, before the sequence is even again. */
-	/* As this_cpu_inc(), but not by INC, which has to keep the carry flag. */
+	/* Everything the run did, before the sequence is even again. As barrier() and
+	 * this_cpu_inc(), but not by INC, which has to keep the carry flag. */
 	asm volatile("addq $1, %%gs:%0" : "+m" (ubk_run_sequence) : : "memory", "cc");
 	user_faults_on();
 	preempt_enable();

@@ -63,8 +63,8 @@ struct ub_run {
 /**
  * ub_enter - run an image, and those that ubk_next_image() names
  * @regs: the user's registers: loaded, and stored again at each exit, but ip and orig_ax.
- *        sp must be in the user half; of flags, only arithmetic ones, DF, IF (set) and bit 1 (set)
- *        may be set
+ *        sp must be in the user half; of flags, only arithmetic ones, IF (set) and bit 1 (set)
+ *        may be set; DF too, for an image without translated string instructions
  * @code: the first image's first byte
  * @run: with left = remaining = 0 just that image is run
  * Context: inside ubk_run_begin()/_end(). Return: run->exit.

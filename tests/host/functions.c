@@ -3,15 +3,13 @@
  * Guest functions as a compiler makes them: loops, recursion, jump tables, function
  * pointers, division, wide arithmetic, atomics. Run natively and as images by
  * functions_test.cc, compiled once for general registers alone and once as usual.
- * All have one signature: `bytes` points to `count` bytes, up to FUNCTION_BYTES.
+ * All have one signature: `bytes` points to `count` bytes, up to FUNCTION_BYTES (functions.h).
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#define FUNCTION_BYTES 4096
-
-typedef uint64_t guest_function(uint8_t *bytes, uint64_t count, uint64_t seed);
+#include "functions.h"
 
 static uint64_t rotate(uint64_t v, int by)
 {
@@ -341,11 +339,6 @@ static uint64_t thread_local_words(uint8_t *bytes, uint64_t count, uint64_t seed
 	local_calls = before;
 	return seed;
 }
-
-struct ub_guest_function {
-	const char *name;
-	guest_function *function;
-};
 
 #define FUNCTION(name) { #name, name }
 const struct ub_guest_function FUNCTIONS[] = {

@@ -10,19 +10,13 @@
 #include <cstring>
 
 #include "differential.h"
+#include "functions.h"
 #include "instance.h"
-
-struct ub_guest_function {
-	const char *name;
-	uint64_t (*function)(uint8_t *, uint64_t, uint64_t);
-};
-extern "C" const ub_guest_function ub_functions[], ub_vector_functions[];
 
 namespace host {
 namespace {
 
 constexpr unsigned int kRounds = 40;
-constexpr uint64_t kFunctionBytes = 4096;
 
 class Functions : public testing::Test {
 protected:
@@ -67,7 +61,7 @@ protected:
 		for (const auto *each = functions; each->name; each++)
 			for (unsigned int i = 0; i < cases(6); i++) {
 				Random random(i);
-				const uint64_t count = i ? random.below(kFunctionBytes / 8) * 8 : 0;
+				const uint64_t count = i ? random.below(FUNCTION_BYTES / 8) * 8 : 0;
 				call(each->name, each->function, {guest_.data() + 64, count, random.interesting()}, i + 1);
 			}
 		EXPECT_EQ(differential_.tally.spurious, 0u);

@@ -8,15 +8,10 @@
 #include <sstream>
 
 #include "differential.h"
+#include "functions.h"
 #include "instance.h"
 #include "program.h"
 #include "sfi/instruction.h"
-
-struct ub_guest_function {
-	const char *name;
-	uint64_t (*function)(uint8_t *, uint64_t, uint64_t);
-};
-extern "C" const ub_guest_function ub_functions[], ub_vector_functions[];
 
 namespace host {
 namespace {
