@@ -93,6 +93,36 @@ UB_CASE(cache, drops_all_made_from_a_range)
 	CHECK(!cache->remove_from(UserAddr(11 * kPage), UserAddr(20 * kPage)));
 }
 
+/* Data beside code, at distances where a short cut might take one for the other. */
+UB_CASE(cache, drops_nothing_else_and_misses_nothing)
+{
+	static constexpr uint64_t kCode = 0x7f12345f0000, kDistances[] = {1, kPage, 0xffff, 0x10000, 0x1ffffff, 0x2000000, 1ul << 40};
+	Arena arena = ub::testing::scratch_arena(test);
+	Cache *cache = arena.make<Cache>();
+	Translation *one = arena.make<Translation>(1);
+	Extent *source = arena.make<Extent>(1);
+	auto drops = [&](uint64_t begin, uint64_t end) {
+		if (!cache->size())
+			cache->insert(*one);
+		return cache->remove_from(UserAddr(begin), UserAddr(end)) == one;
+	};
+
+	*source = {UserAddr(kCode + 0xfff0), UserAddr(kCode + 0x20010)};
+	one->key = kCode + 0xfff0;
+	one->sources = {source, 1};
+	for (uint64_t distance : kDistances) {
+		CHECK(!drops(source->end.value + distance - 1, source->end.value + distance + kPage));
+		CHECK(!drops(source->start.value - distance - kPage, source->start.value - distance + 1));
+		CHECK(drops(source->end.value - 1, source->end.value + distance));
+		CHECK(drops(source->start.value - distance, source->start.value + 1));
+		CHECK(drops(source->start.value - distance, source->end.value + distance));
+	}
+	for (uint64_t inside = source->start.value; inside < source->end.value; inside += 0xfff)
+		CHECK(drops(inside, inside + 1));
+	CHECK(drops(0, ~uint64_t(0)));
+	CHECK(!cache->remove_from(UserAddr(0), UserAddr(~uint64_t(0))));
+}
+
 UB_CASE(cache, a_reader_on_an_unlinked_one_walks_on)
 {
 	Arena arena = ub::testing::scratch_arena(test);

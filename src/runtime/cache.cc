@@ -24,7 +24,8 @@ Translation *Cache::unlink(ub_translation **link)
 
 	/* gone->next stays: a reader standing on it walks on. */
 	__atomic_store_n(link, gone->next, __ATOMIC_RELEASE);
-	size_--;
+	if (!--size_)
+		footprint_.clear();
 	gone->retired_next = nullptr;
 	return gone;
 }
@@ -35,6 +36,8 @@ void Cache::insert(Translation &translation)
 
 	translation.next = *head;
 	__atomic_store_n(head, &translation, __ATOMIC_RELEASE);
+	for (const Extent &source : translation.sources)
+		footprint_.add(source);
 	size_++;
 }
 
@@ -51,7 +54,7 @@ Translation *Cache::remove_from(UserAddr begin, UserAddr end)
 {
 	Translation *gone = nullptr;
 
-	if (!size_)
+	if (!size_ || !footprint_.may_overlap(begin, end))
 		return nullptr;
 	for (ub_translation *&head : buckets_) {
 		ub_translation **link = &head;

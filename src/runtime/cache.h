@@ -51,6 +51,39 @@ struct Translation : ub_translation {
 	}
 };
 
+/*
+ * Where translations may have been made from, in few bits: most changes of guest memory are of
+ * data, and are told from those of code without a walk through the cache.
+ */
+class Footprint {
+public:
+	void add(const Extent &source)
+	{
+		for (uint64_t unit = first(source.start); unit <= last(source.end); unit++)
+			bits_[unit % kBits / 64] |= uint64_t(1) << unit % 64;
+	}
+	void clear() { *this = {}; }
+
+	/* False: nothing that was added overlaps it. */
+	bool may_overlap(UserAddr begin, UserAddr end) const
+	{
+		if (begin >= end || last(end) - first(begin) >= kBits)
+			return true;
+		for (uint64_t unit = first(begin); unit <= last(end); unit++)
+			if (bits_[unit % kBits / 64] >> unit % 64 & 1)
+				return true;
+		return false;
+	}
+
+private:
+	static constexpr uint64_t kBits = 512, kUnitBytes = 64 << 10;
+
+	static constexpr uint64_t first(UserAddr begin) { return begin.value / kUnitBytes; }
+	static constexpr uint64_t last(UserAddr end) { return (end.value - 1) / kUnitBytes; }
+
+	uint64_t bits_[kBits / 64] = {};
+};
+
 class Cache {
 public:
 	constexpr Cache()
@@ -87,6 +120,7 @@ private:
 	Translation *unlink(ub_translation **link);
 
 	ub_translation *buckets_[UB_BUCKETS];
+	Footprint footprint_;
 	uint32_t size_ = 0;
 };
 
