@@ -25,7 +25,7 @@ tcb := src/base/address.h src/sfi/*.h src/sfi/*.cc src/sfi/*.inc src/runtime/ent
 	src/kernel/codemem.c src/kernel/faults.c src/kernel/run.c src/kernel/syscall.c src/kernel/hook*
 
 .DEFAULT_GOAL := module
-.PHONY: module modules install setup host check mutants differential suites demo lint tcb clean help kernels
+.PHONY: module modules install setup host check mutants differential fuzz suites demo lint tcb clean help kernels
 
 module: third_party/zydis/include/Zydis/Zydis.h ## ub.ko for the running kernel, or for KDIR=DIR, in build/RELEASE
 	@if [ -z "$(release)" ]; then \
@@ -68,6 +68,10 @@ mutants: ## the mutation suite at length: images with one thing changed, and the
 
 differential: ## images beside the CPU on CASES=N cases from SEED=S; writes build/results/differential.json
 	+@CASES=$(CASES) SEED=$(SEED) $(MAKE) --no-print-directory -f tests/host/host.mk differential
+
+fuzz: ## any bytes as guest code and as images, SECONDS=N of CPU time each; writes build/results/fuzz.json
+	@scripts/setup --fuzz
+	@SECONDS=$(SECONDS) SEED=$(SEED) scripts/fuzz
 
 suites: modules ## other people's test suites, natively and under ub, in guests; writes build/results/suites.json
 	tests/apps/run

@@ -79,6 +79,20 @@ UB_CASE(translate, names_its_sources)
 	CHECK_EQ(t->sources[0].end, UserAddr(0x7f0000003000));
 }
 
+UB_CASE(translate, an_instruction_a_byte)
+{
+	Translator translate(test);
+	char *code = static_cast<char *>(test->scratch) + ub::translator::kArenaBytes;
+
+	/* cmc, many times; syscall */
+	__builtin_memset(code, 0xf5, 1000);
+	code[1000] = '\x0f';
+	code[1001] = '\x05';
+	const auto t = translate({code, 1002});
+	CHECK(t);
+	CHECK_EQ(t->guest_instructions, 1001);
+}
+
 UB_CASE(translate, masks_without_flags_where_they_live)
 {
 	Translator translate(test);

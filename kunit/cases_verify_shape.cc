@@ -211,7 +211,7 @@ UB_CASE(verify_shape, a_large_image)
 	CHECK_CALL(expect(test, {kCode, bytes.span(), {}, {&kExit, 1}}, "the image is empty or too long"));
 }
 
-UB_CASE(verify_shape, too_many_instructions)
+UB_CASE(verify_shape, an_instruction_a_byte)
 {
 	ImageBytes bytes(test);
 
@@ -219,7 +219,7 @@ UB_CASE(verify_shape, too_many_instructions)
 	for (int i = 0; i < 1000; i++)
 		bytes.add("\x90");
 	bytes.add_stub(0);
-	CHECK_CALL(expect(test, {kCode, bytes.span(), {}, {&kExit, 1}}, "more instructions than one for every two bytes"));
+	CHECK_CALL(expect(test, {kCode, bytes.span(), {}, {&kExit, 1}}, nullptr));
 }
 
 /* jmp to the last block; each block polls and jumps to the one before it, so that what is

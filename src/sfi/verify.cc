@@ -149,7 +149,7 @@ Result<> Verifier::check_bounds()
 Result<> Verifier::decode()
 {
 	InstructionReader *reader = start_reading(image_, contract_, arena_);
-	code_ = Table<Instruction>(arena_, size() / 2 + 2);
+	code_ = Table<Instruction>(arena_, size());
 	starts_ = arena_.raw<uint32_t>(size());
 	if (arena_.exhausted())
 		return Fault::kNoMemory;
@@ -169,14 +169,12 @@ Result<> Verifier::decode()
 Result<> Verifier::read_all(InstructionReader &reader)
 {
 	for (uint32_t offset = 0; offset < size(); offset += code_.back().length) {
-		Instruction *instruction = code_.add();
+		Instruction &instruction = *code_.add();
 
-		if (!instruction)
-			return refuse(offset, "more instructions than one for every two bytes");
-		if (const char *why = read_instruction(reader, offset, *instruction))
+		if (const char *why = read_instruction(reader, offset, instruction))
 			return refuse(offset, why);
 		starts_[offset] = uint32_t(code_.size() - 1);
-		uses_fpu_ |= instruction->vector;
+		uses_fpu_ |= instruction.vector;
 	}
 	return Nothing{};
 }

@@ -24,9 +24,9 @@ namespace {
 /* Of kArenaBytes; the rest is the verifier's. */
 constexpr size_t kAttemptBytes = size_t(7) << 20;
 
-/* Larger images would not fit what is left for the verifier: about 40 bytes a byte. */
+/* Larger images would not fit what is left for the verifier: about 56 bytes a byte. */
 constexpr uint32_t kMaxBytes = 128 << 10;
-static_assert(kArenaBytes - kAttemptBytes >= 40 * size_t(kMaxBytes));
+static_assert(kArenaBytes - kAttemptBytes >= 56 * size_t(kMaxBytes));
 
 /* Attempts stop shrinking here. */
 constexpr uint32_t kFewInstructions = 64;

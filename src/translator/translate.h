@@ -78,6 +78,6 @@ public:
 Result<Translated> translate(const Request &request, const Reservation &code, const sfi::Contract &contract,
 			     Arena &arena, DumpSink *dump = nullptr, sfi::Refusal *refusal = nullptr);
 
-inline constexpr size_t kArenaBytes = size_t(12) << 20;
+inline constexpr size_t kArenaBytes = size_t(14) << 20;
 
 } // namespace ub::translator

@@ -2,20 +2,30 @@
 #
 # The core as an ordinary user-space library, and the tests that run it.
 #
-#   make -f tests/host/host.mk [SANITIZE=1] lib|tests|fuzz|proof|check|differential|clean
+#   make -f tests/host/host.mk [SANITIZE=1|LIBFUZZER=1] lib|tests|fuzz|proof|check|differential|clean
 #
 # From the project's root. SANITIZE=1 builds everything with ASan and UBSan beside
-# the plain build. sources.list, which the module's Kbuild reads too, names the core's
+# the plain build, LIBFUZZER=1 the fuzz targets with clang, ASan and libFuzzer. sources.list, which the module's Kbuild reads too, names the core's
 # files; they get the kernel's language flags here as well, so that what only works
 # in user space fails on the host first.
 
-ifdef SANITIZE
+ifdef LIBFUZZER
+OUT := build/host-libfuzzer
+CC := clang
+CXX := clang++
+# What g++ does not warn about.
+sanitizers := -fsanitize=address -Wno-constant-logical-operand
+covered := -fsanitize=fuzzer-no-link
+else ifdef SANITIZE
 OUT := build/host-asan
 sanitizers := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else
 OUT := build/host
 sanitizers :=
 frame_limit := -Wframe-larger-than=1536
+endif
+ifndef LIBFUZZER
+no_floating_point := -mgeneral-regs-only
 endif
 
 CC  ?= gcc
@@ -26,7 +36,8 @@ case_sources  := $(sort $(wildcard kunit/cases_*.cc))
 zydis_sources := $(addprefix third_party/zydis/src/,Decoder.c DecoderData.c SharedData.c Register.c)
 mnemonic_names := third_party/zydis/src/Mnemonic.c
 host_sources  := $(addprefix tests/host/,services.cc code_memory.cc guest.cc)
-programs      := tests/host/fuzz.cc tests/host/differential_main.cc
+fuzz_sources  := $(addprefix tests/host/,fuzz_input.cc fuzz_code.cc fuzz_image.cc)
+programs      := $(fuzz_sources) $(addprefix tests/host/,fuzz_main.cc fuzz_libfuzzer.cc differential_main.cc)
 test_sources  := $(sort $(filter-out $(programs) $(host_sources),$(wildcard tests/host/*.cc)))
 asm_sources   := src/runtime/enter.S tests/host/native.S
 
@@ -42,7 +53,7 @@ warnings   := -Wall -Wextra -Werror
 cxx_flags  := -std=gnu++20 $(base_flags) $(warnings) -Isrc -Ikunit
 core_flags := $(cxx_flags) $(zydis_flags) -ffreestanding -fno-exceptions -fno-rtti \
 	-fno-threadsafe-statics -fno-use-cxa-atexit -D__builtin_abort=__builtin_trap \
-	-mgeneral-regs-only $(frame_limit)
+	$(no_floating_point) $(frame_limit) $(covered)
 test_flags := $(cxx_flags) $(zydis_flags) -I$(OUT) -DUB_SOURCE_ROOT='"$(CURDIR)"'
 
 object = $(patsubst %,$(OUT)/%.o,$(1))
@@ -53,13 +64,20 @@ test_objects := $(call object,$(test_sources) $(case_sources)) \
 	$(call object,$(mnemonic_names)) $(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o
 proof_objects := $(call object,$(addprefix tests/host/,differential_main.cc differential.cc instance.cc program.cc)) \
 	$(OUT)/instructions.S.o $(call object,$(mnemonic_names))
+fuzz_objects := $(call object,$(fuzz_sources) $(addprefix tests/host/,differential.cc image_sample.cc instance.cc mutation.cc \
+	oracle.cc oracle_insn.cc program.cc)) $(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o \
+	$(call object,$(mnemonic_names)) $(host_objects)
 objects := $(lib_objects) $(host_objects) $(test_objects) $(call object,$(programs))
 
 .PHONY: lib tests fuzz proof check differential clean
 .DELETE_ON_ERROR:
 tests: $(OUT)/ub_tests
 lib: $(OUT)/libub.a
+ifdef LIBFUZZER
+fuzz: $(OUT)/ub_fuzz_code $(OUT)/ub_fuzz_image
+else
 fuzz: $(OUT)/ub_fuzz
+endif
 proof: $(OUT)/ub_differential
 
 $(OUT)/libub.a: $(lib_objects)
@@ -70,9 +88,18 @@ $(OUT)/ub_tests: $(test_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
 	@$(CXX) $(sanitizers) -Wl,-z,now -o $@ $^ -lgtest -lcapstone -lpthread
 
-$(OUT)/ub_fuzz: $(call object,tests/host/fuzz.cc) $(host_objects) $(OUT)/libub.a
+$(OUT)/ub_fuzz: $(call object,tests/host/fuzz_main.cc) $(fuzz_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
-	@$(CXX) $(sanitizers) -o $@ $^
+	@$(CXX) $(sanitizers) -o $@ $^ -lcapstone -lpthread
+
+$(OUT)/ub_fuzz_%: $(OUT)/libfuzzer_%.o $(fuzz_objects) $(OUT)/libub.a
+	@echo "  LD      $@"
+	@$(CXX) $(sanitizers) -fsanitize=fuzzer -o $@ $^ -lcapstone -lpthread
+
+$(OUT)/libfuzzer_%.o: tests/host/fuzz_libfuzzer.cc $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	@echo "  CXX     $@"
+	@$(CXX) $(test_flags) -DUB_FUZZ_TARGET=$*_target -c -o $@ $<
 
 $(OUT)/ub_differential: $(proof_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
@@ -83,7 +110,7 @@ $(call object,$(core_sources) $(case_sources)): $(OUT)/%.cc.o: %.cc $(MAKEFILE_L
 	@echo "  CXX     $<"
 	@$(CXX) $(core_flags) -c -o $@ $<
 
-$(call object,$(test_sources) $(host_sources) $(programs)): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
+$(call object,$(sort $(test_sources) $(host_sources) $(programs))): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  CXX     $<"
 	@$(CXX) $(test_flags) -c -o $@ $<
@@ -105,7 +132,7 @@ $(OUT)/instructions.S: tests/host/instructions.py tests/host/row_forms.py src/sf
 
 $(OUT)/instructions.S.o: $(OUT)/instructions.S
 	@echo "  AS      $<"
-	@$(CC) -g -c -o $@ $<
+	@gcc -g -c -o $@ $<
 
 # Guest functions as compilers make them: never instrumented.
 function_flags := -std=gnu11 -g -MMD -MP $(warnings) -fno-stack-protector -fcf-protection=full
@@ -114,7 +141,7 @@ $(OUT)/vector_functions.o: function_flags += -O3 -mavx2 -DFUNCTIONS=ub_vector_fu
 $(OUT)/functions.o $(OUT)/vector_functions.o: tests/host/functions.c $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  CC      $@"
-	@$(CC) $(function_flags) -c -o $@ $<
+	@gcc $(function_flags) -c -o $@ $<
 
 # CASES bounds each kind of case.
 check: tests

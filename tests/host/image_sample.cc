@@ -22,29 +22,8 @@ public:
 
 	void from_golden_files()
 	{
-		std::vector<std::filesystem::path> paths;
-		for (const auto &entry : std::filesystem::directory_iterator(UB_SOURCE_ROOT "/kunit/golden"))
-			paths.push_back(entry.path());
-		std::sort(paths.begin(), paths.end());
-		for (const auto &path : paths) {
-			std::ifstream file(path);
-			std::vector<uint8_t> code;
-			std::vector<ub::Observation> learned;
-			for (std::string line; std::getline(file, line);) {
-				std::istringstream words(line);
-				std::string word;
-				uint64_t a, b;
-				words >> word >> std::hex;
-				if (word == "guest")
-					for (code.clear(), learned.clear(); words >> a;)
-						code.push_back(uint8_t(a));
-				else if (word == "learned" && words >> a >> b)
-					learned.push_back({ub::UserAddr(a), ub::UserAddr(b)});
-				else if (word == "---" && !code.empty())
-					golden(path.filename(), code, learned);
-			}
-			golden(path.filename(), code, learned);
-		}
+		for (const GoldenCode &code : golden_code())
+			golden(code);
 	}
 
 	void from_instances()
@@ -122,24 +101,59 @@ private:
 	}
 
 	/* Golden code lies where no test's guest does. */
-	void golden(const std::string &name, const std::vector<uint8_t> &code, const std::vector<ub::Observation> &learned)
+	void golden(const GoldenCode &code)
 	{
 		constexpr uint64_t kGuest = 0x7f0000001000;
 		Guest unused(kHighBase);
 		Differential differential(unused);
 
 		keep_of(differential, "golden");
-		add_guest_code(kGuest, code.data(), code.size());
-		differential.translate(kGuest, learned);
+		add_guest_code(kGuest, code.bytes.data(), code.bytes.size());
+		differential.translate(kGuest, code.learned);
 		remove_guest_code(kGuest);
 		if (!kept.empty() && kept.back().origin == "golden")
-			kept.back().origin = name;
+			kept.back().origin = code.file;
 	}
 
 	size_t most_bytes_;
 };
 
 } // namespace
+
+std::vector<GoldenCode> golden_code()
+{
+	std::vector<std::filesystem::path> paths;
+	std::vector<GoldenCode> cases;
+
+	for (const auto &entry : std::filesystem::directory_iterator(UB_SOURCE_ROOT "/kunit/golden"))
+		paths.push_back(entry.path());
+	std::sort(paths.begin(), paths.end());
+	for (const auto &path : paths) {
+		std::ifstream file(path);
+		GoldenCode code{path.filename(), {}, {}};
+		const auto end = [&] {
+			if (!code.bytes.empty())
+				cases.push_back(code);
+			code.bytes.clear();
+			code.learned.clear();
+		};
+		for (std::string line; std::getline(file, line);) {
+			std::istringstream words(line);
+			std::string word;
+			uint64_t a, b;
+			words >> word >> std::hex;
+			if (word == "guest")
+				while (words >> a)
+					code.bytes.push_back(uint8_t(a));
+			else if (word == "learned" && words >> a >> b)
+				code.learned.push_back({ub::UserAddr(a), ub::UserAddr(b)});
+			else if (word == "---")
+				end();
+		}
+		end();
+	}
+	return cases;
+}
 
 std::vector<KeptImage> sample_images(unsigned int programs, size_t most_bytes)
 {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/observation.h"
 #include "sfi/contract.h"
 
 namespace host {
@@ -21,6 +22,14 @@ struct KeptImage {
 
 	ub::sfi::Image image() const { return {address, bytes, faults, exits}; }
 };
+
+/* The guest code of the golden files' cases. */
+struct GoldenCode {
+	std::string file;
+	std::vector<uint8_t> bytes;
+	std::vector<ub::Observation> learned;
+};
+std::vector<GoldenCode> golden_code();
 
 /* The same in every run on one machine. `programs` bounds the random ones; images of more than
  * `most_bytes` are left out. */

@@ -438,10 +438,12 @@ std::string Oracle::judge(const Image &image, uint32_t offset, unsigned int runs
 		return why;
 	std::vector<uint32_t> way = run.way_to(offset);
 	if (way.empty() && offset < image.bytes.size()) {
-		/* No way leads there: what is there may be run with anything in registers. */
+		/* Faults lead to stubs, with anything in registers. Nothing leads elsewhere: dead code. */
 		while (!run.starts(offset))
 			offset--;
-		way = {offset >= 6 && run.is_stub(offset - 6) ? offset - 6 : offset};
+		const uint32_t stub = offset >= 6 && run.is_stub(offset - 6) ? offset - 6 : offset;
+		if (run.is_stub(stub))
+			way = {stub};
 	}
 	if (way.empty())
 		way = {0};
