@@ -62,7 +62,8 @@ const char *check_register(const InstructionReader &reader, const ZydisDecodedOp
 	case ZYDIS_REGCLASS_IP:
 		return kind == Kind::kBranch ? nullptr : "the instruction pointer as an operand";
 	default:
-		if (operand.reg.value == ZYDIS_REGISTER_MXCSR && kind == Kind::kVector && !write)
+		/* Of the vector state. A value that it cannot hold raises #GP. */
+		if (operand.reg.value == ZYDIS_REGISTER_MXCSR && kind == Kind::kVector)
 			return nullptr;
 		return "a register that is not the program's own: segment, control, debug, x87, MMX";
 	}

@@ -68,11 +68,11 @@ static_assert(refused(ZYDIS_MNEMONIC_SYSCALL) && refused(ZYDIS_MNEMONIC_SYSENTER
 static_assert(refused(ZYDIS_MNEMONIC_IRET) && refused(ZYDIS_MNEMONIC_IRETD) && refused(ZYDIS_MNEMONIC_IRETQ));
 static_assert(refused(ZYDIS_MNEMONIC_CALL) && refused(ZYDIS_MNEMONIC_RET));
 static_assert(refused(ZYDIS_MNEMONIC_PUSH) && refused(ZYDIS_MNEMONIC_POP));
-static_assert(refused(ZYDIS_MNEMONIC_CPUID) && refused(ZYDIS_MNEMONIC_RDTSC) && refused(ZYDIS_MNEMONIC_RDTSCP));
+static_assert(refused(ZYDIS_MNEMONIC_CPUID) && refused(ZYDIS_MNEMONIC_RDPRU) && refused(ZYDIS_MNEMONIC_XGETBV));
 static_assert(refused(ZYDIS_MNEMONIC_XSAVE) && refused(ZYDIS_MNEMONIC_XRSTOR) && refused(ZYDIS_MNEMONIC_WRPKRU));
 static_assert(refused(ZYDIS_MNEMONIC_INT) && refused(ZYDIS_MNEMONIC_INT3) && refused(ZYDIS_MNEMONIC_UD2));
 static_assert(refused(ZYDIS_MNEMONIC_MOVSB) && refused(ZYDIS_MNEMONIC_STOSQ) && refused(ZYDIS_MNEMONIC_XLAT));
-static_assert(refused(ZYDIS_MNEMONIC_VPGATHERDD) && refused(ZYDIS_MNEMONIC_LDMXCSR) && refused(ZYDIS_MNEMONIC_TDPBSSD));
+static_assert(refused(ZYDIS_MNEMONIC_VPGATHERDD) && refused(ZYDIS_MNEMONIC_VMASKMOVDQU) && refused(ZYDIS_MNEMONIC_TDPBSSD));
 
 constexpr const char *kSentences[] = {
 #define REASON(name, sentence) sentence,

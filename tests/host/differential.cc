@@ -136,14 +136,24 @@ bool flags_read_at(uint64_t ip, unsigned long mask)
 	return read_from(ip, mask, 64);
 }
 
-unsigned long flags_undefined_by(uint64_t ip)
+void Differential::allow(bool live, bool varies)
 {
 	ZydisDecodedInstruction instruction;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 
-	if (!decode(ip, instruction, operands) || !instruction.cpu_flags)
-		return 0;
-	return instruction.cpu_flags->undefined;
+	free_flags_ = free_registers_ = 0;
+	if (!decode(guest_.code(), instruction, operands))
+		return;
+	if (live && instruction.cpu_flags)
+		free_flags_ = instruction.cpu_flags->undefined | (varies ? instruction.cpu_flags->modified : 0);
+	for (uint8_t i = 0; varies && i < instruction.operand_count; i++) {
+		const auto &operand = operands[i];
+		if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER || !(operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			continue;
+		const ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, operand.reg.value);
+		if (whole >= ZYDIS_REGISTER_RAX && whole <= ZYDIS_REGISTER_R15)
+			free_registers_ |= uint16_t(1u << (whole - ZYDIS_REGISTER_RAX));
+	}
 }
 
 void Tally::add(const Tally &other)
@@ -252,9 +262,9 @@ std::string Differential::difference(const Ended &native, const Ended &ours, boo
 		return format("signal %d code %d address %#lx, ours %d %d %#lx", native.signal, native.code,
 			      native.address, ours.signal, ours.code, ours.address);
 	for (unsigned int i = 0; i < 16; i++)
-		if (native.state.gpr(i) != ours.state.gpr(i))
+		if (native.state.gpr(i) != ours.state.gpr(i) && !(free_registers_ >> i & 1))
 			return format("%s %#lx, ours %#lx", kRegisterNames[i], native.state.gpr(i), ours.state.gpr(i));
-	if (const unsigned long flags = (a.flags ^ b.flags) & kUserFlags & ~undefined_flags) {
+	if (const unsigned long flags = (a.flags ^ b.flags) & kUserFlags & ~free_flags_) {
 		if (!at_the_exit || flags_read_at(a.ip, flags))
 			return format("flags %#lx, ours %#lx", a.flags & kUserFlags, b.flags & kUserFlags);
 		tally.dead_flags++;

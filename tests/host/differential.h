@@ -79,8 +79,9 @@ public:
 	 * until nothing new is. Returns the first difference. */
 	std::optional<std::string> learn_and_compare(const State &state, uint64_t seed, unsigned int rounds);
 
-	/* Flags an instruction leaves undefined; not compared where a run ends behind it. */
-	unsigned long undefined_flags = 0;
+	/* What is not compared: for code of one instruction, the flags that it leaves undefined if
+	 * they are `live` behind it, and its results if they vary from run to run. */
+	void allow(bool live, bool varies);
 	Tally tally;
 	/* Called with every image the verifier accepted, if set. */
 	std::function<void(const ub::sfi::Image &)> on_image;
@@ -90,6 +91,8 @@ public:
 	std::string last_rejected;
 
 private:
+	unsigned long free_flags_ = 0;
+	uint16_t free_registers_ = 0;
 	std::string rejected_dump(uint64_t start, const std::vector<ub::Observation> &learned, const std::string &name);
 	std::string describe(const Translation &translation, const State &state, const Ended &native,
 			     const Ended &ours, const std::string &why);
@@ -102,7 +105,5 @@ private:
 /* Do the flags in `mask` reach a reader from the code at `ip` on, as far as it can be seen?
  * If not, a program whose flags differ there can hardly tell. */
 bool flags_read_at(uint64_t ip, unsigned long mask);
-/* What the instruction at `ip` does to no flag in particular. */
-unsigned long flags_undefined_by(uint64_t ip);
 
 } // namespace host

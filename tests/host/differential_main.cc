@@ -147,7 +147,7 @@ private:
 			    unsigned int states)
 	{
 		set_code(guest, instance, live);
-		differential.undefined_flags = live ? flags_undefined_by(guest.code()) : 0;
+		differential.allow(live, instance.kinds & kVaries);
 		const auto translation = differential.translate(guest.code());
 		for (const auto &[why, count] : differential.tally.declined)
 			if (why != "nothing_gained")
@@ -181,7 +181,7 @@ private:
 		State state = random_state(guest, random);
 		state.regs.ip = guest.code();
 		state.regs.sp = guest.stack_top() - 0x400;
-		differential.undefined_flags = 0;
+		differential.allow(false, false);
 		const unsigned long before = differential.tally.runs;
 		const auto why = differential.learn_and_compare(state, random.next(), 30);
 		cases_ += differential.tally.runs - before;

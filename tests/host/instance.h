@@ -19,6 +19,7 @@ enum InstanceKind : uint32_t {
 	kAvx = 32,	/* needs AVX2 */
 	kAvx512 = 64,	/* needs AVX-512 F, BW, DQ, VL */
 	kRow = 128,	/* added from the rule table's rows: one of many alike */
+	kVaries = 256,	/* no two runs give the same results */
 };
 
 struct Instance {

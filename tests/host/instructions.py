@@ -24,7 +24,7 @@ HIGH8 = {"ah": 0, "ch": 1, "dh": 2, "bh": 3}
 RSP = 4
 
 # What an instance needs of its state beside pointers (kKind… in instructions_test.cc).
-LOW, DIVIDES, COUNTS, TLS, STACK, AVX, AVX512, ROW = 1, 2, 4, 8, 16, 32, 64, 128
+LOW, DIVIDES, COUNTS, TLS, STACK, AVX, AVX512, ROW, VARIES = 1, 2, 4, 8, 16, 32, 64, 128, 256
 
 ALU = "add adc sub sbb and or xor cmp".split()
 SHIFT = "shl shr sar rol ror rcl rcr".split()
@@ -76,7 +76,7 @@ FORMS = [
     (["cmpxchg8b", "lock cmpxchg8b"], ["{m64}"]),
     (["lock cmpxchg16b"], ["{m128}"]),
     (["cbw", "cwde", "cdqe", "cwd", "cdq", "cqo", "lahf", "sahf", "clc", "stc", "cmc", "cld", "std", "nop", "pause",
-      "lfence", "mfence", "sfence", "endbr64", "xlatb", "leave"], [""]),
+      "lfence", "mfence", "sfence", "endbr64", "endbr32", "xlatb", "leave"], [""]),
     (["nop"], ["{m32}", "{m16}"]),
     (["prefetcht0", "prefetcht1", "prefetcht2", "prefetchnta", "prefetchw"], ["{m8}"]),
     (["push"], ["{r64}", "{r16}", "{m64}", "{i8}", "{i32}", "rsp", "qword ptr [rsp+16]"]),
@@ -87,10 +87,12 @@ FORMS = [
     (["mov"], ["{s64}"]),
     (["lea"], ["rsp, [rbp-0x20]"]),
     (["enter"], ["0x20, 0"]),
-    (["movsb", "movsw", "movsd", "movsq", "stosb", "stosw", "stosd", "stosq", "lodsb", "lodsq", "scasb", "scasq",
-      "cmpsb", "cmpsq"], [""]),
+    (["movsb", "movsw", "movsd", "movsq", "stosb", "stosw", "stosd", "stosq", "lodsb", "lodsw", "lodsd", "lodsq",
+      "scasb", "scasw", "scasd", "scasq", "cmpsb", "cmpsw", "cmpsd", "cmpsq"], [""]),
     (["rep movsb", "rep movsw", "rep movsd", "rep movsq", "rep stosb", "rep stosd", "rep stosq", "rep lodsb",
-      "repe cmpsb", "repne cmpsb", "repe cmpsq", "repne scasb", "repe scasb", "repne scasq"], [""]),
+      "rep stosw", "rep lodsd", "repe cmpsb", "repne cmpsb", "repe cmpsw", "repe cmpsd", "repe cmpsq", "repne scasb",
+      "repe scasb", "repne scasw", "repne scasd", "repne scasq"], [""]),
+    (["clflush", "clflushopt", "clwb"], ["{m8}"]),
     (["jmp"] + ["j" + cc for cc in CC], ["7f; inc ecx; 7:"]),
     (["jrcxz", "loop", "loope", "loopne"], ["7f; not ecx; 7:"]),
     # Vectors: moves, then what strings, hashes and numbers are made of.
@@ -190,6 +192,8 @@ class Instance:
             self.kinds |= AVX
         if any(k in form for k in ("{z}", "{X}", "{e}", "{k}", "{1to", "sae}")):
             self.kinds |= AVX512
+        if name in ("rdtsc", "rdtscp", "rdpid", "rdrand", "rdseed"):
+            self.kinds |= VARIES
         if name == "xlatb":
             self.pointers |= 1 << 3
         if name in ("leave", "enter") or "rbp-0x20" in form or form == "{s64}":

@@ -31,7 +31,7 @@ protected:
 				if (alike && live == random.chance(2))
 					continue;
 				set_code(guest, instance, live);
-				differential.undefined_flags = live ? flags_undefined_by(guest.code()) : 0;
+				differential.allow(live, instance.kinds & kVaries);
 				const auto translation = differential.translate(guest.code());
 				if (!translation)
 					continue;

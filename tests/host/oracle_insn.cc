@@ -77,12 +77,11 @@ const char *why_forbidden(csh capstone, const cs_insn &insn)
 	if (starts(name, {"pushf", "popf", "push", "pop"}) && !starts(name, {"popcnt"}))
 		return "the kernel's stack or flags";
 	if (starts(name, {"rdfs", "rdgs", "wrfs", "wrgs", "swapgs", "lfs", "lgs", "lss", "sgdt", "sidt", "sldt", "str", "smsw",
-			  "lar", "lsl", "verr", "verw", "clac", "stac", "cli", "sti", "hlt", "rdtsc", "rdpmc", "rdpru",
-			  "cpuid", "xsave", "xrstor", "fxsave", "fxrstor", "xgetbv", "xsetbv", "ldmxcsr", "vldmxcsr", "rdpkru",
+			  "lar", "lsl", "verr", "verw", "clac", "stac", "cli", "sti", "hlt", "rdpmc", "rdpru",
+			  "cpuid", "xsave", "xrstor", "fxsave", "fxrstor", "xgetbv", "xsetbv", "rdpkru",
 			  "wrpkru", "invlpg", "invpcid", "monitor", "mwait", "umonitor", "umwait", "tpause", "movdir",
-			  "enqcmd", "xbegin", "xend", "xabort", "xtest", "vmcall", "vmmcall", "vmfunc", "rdrand", "rdseed",
-			  "clflush", "clwb", "cldemote", "clzero", "syscall", "sysenter", "sysret", "sysexit", "in", "out", "enter",
-			  "leave", "xlat", "maskmov", "vmaskmov", "vpmaskmov", "vgather", "vpgather", "vscatter", "vpscatter",
+			  "enqcmd", "xbegin", "xend", "xabort", "xtest", "vmcall", "vmmcall", "vmfunc", "cldemote", "clzero", "syscall", "sysenter", "sysret", "sysexit", "in", "out", "enter",
+			  "leave", "xlat", "maskmov", "vmaskmovdqu", "vgather", "vpgather", "vscatter", "vpscatter",
 			  "movs", "cmps", "stos", "lods", "scas", "loop", "jcxz", "jecxz", "ud", "int", "icebp", "emms"}) &&
 	    !starts(name, {"inc", "insert", "movsx", "movshdup", "movsldup", "cmpsd", "cmpss", "movsd", "movss"}))
 		return "an instruction that shows or changes more than the program's own";

@@ -111,7 +111,7 @@ private:
 			    strstr(instance.text, "cli") || strstr(instance.text, "clts") || strstr(instance.text, "wbinvd") ||
 			    strstr(instance.text, "in al"))
 				continue;
-			if (!fits(instance, guest_) || !is_known_here(instance))
+			if (!fits(instance, guest_) || !is_known_here(instance) || instance.kinds & kVaries)
 				continue;
 			if ((instance.kinds & kDivides || mostly_exits(instance)) && !random_.chance(16))
 				continue;

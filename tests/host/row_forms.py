@@ -84,6 +84,9 @@ def vector_operands(name):
             yield "{k}, {k}, {k}"
         if not wide:
             continue
+        if not tail:
+            for first, second in zip(WIDE, VECTORS):
+                yield ", ".join((first, second, second))
         pairs = [(each, each) for each in VECTORS + general] + [("{k}", each) for each in VECTORS]
         for (first, second), third in itertools.product(pairs, anything):
             yield ", ".join((first, second, third)) + tail
