@@ -21,6 +21,7 @@
 #include "differential.h"
 #include "instance.h"
 #include "program.h"
+#include "shrink.h"
 #include "sfi/rules.h"
 #include "translator/sanitize.h"
 
@@ -167,7 +168,8 @@ private:
 			row.through += differential.ran_through;
 			if (why) {
 				row.mismatches++, mismatches_++;
-				return fail(instance.text + std::string(live ? "" : " (flags dead)") + ": " + *why);
+				return fail(instance.text + std::string(live ? "" : " (flags dead)") + ": " + *why +
+					    shrunk_block(guest, differential, state, memory, 1));
 			}
 		}
 	}
@@ -183,13 +185,14 @@ private:
 		state.regs.sp = guest.stack_top() - 0x400;
 		differential.allow(false, false);
 		const unsigned long before = differential.tally.runs;
-		const auto why = differential.learn_and_compare(state, random.next(), 30);
+		const uint64_t memory = random.next();
+		const auto why = differential.learn_and_compare(state, memory, 30);
 		cases_ += differential.tally.runs - before;
 		program_cases_ += differential.tally.runs - before;
 		programs_++;
 		if (why) {
 			mismatches_++;
-			fail("program: " + *why);
+			fail("program: " + *why + shrunk_block(guest, differential, state, memory, 30));
 		}
 	}
 

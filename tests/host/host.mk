@@ -62,7 +62,7 @@ lib_objects  := $(core_objects) $(call object,$(zydis_sources))
 host_objects := $(call object,$(host_sources) tests/host/native.S)
 test_objects := $(call object,$(test_sources) $(case_sources)) \
 	$(call object,$(mnemonic_names)) $(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o
-proof_objects := $(call object,$(addprefix tests/host/,differential_main.cc differential.cc instance.cc program.cc)) \
+proof_objects := $(call object,$(addprefix tests/host/,differential_main.cc differential.cc instance.cc program.cc shrink.cc)) \
 	$(OUT)/instructions.S.o $(call object,$(mnemonic_names))
 fuzz_objects := $(call object,$(fuzz_sources) $(addprefix tests/host/,differential.cc image_sample.cc instance.cc mutation.cc \
 	oracle.cc oracle_insn.cc program.cc)) $(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o \
@@ -103,7 +103,7 @@ $(OUT)/libfuzzer_%.o: tests/host/fuzz_libfuzzer.cc $(MAKEFILE_LIST)
 
 $(OUT)/ub_differential: $(proof_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
-	@$(CXX) $(sanitizers) -o $@ $^ -lpthread
+	@$(CXX) $(sanitizers) -o $@ $^ -lcapstone -lpthread
 
 $(call object,$(core_sources) $(case_sources)): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
 	@mkdir -p $(@D)

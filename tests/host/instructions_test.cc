@@ -8,6 +8,7 @@
 
 #include "differential.h"
 #include "instance.h"
+#include "shrink.h"
 
 namespace host {
 namespace {
@@ -40,9 +41,11 @@ protected:
 					state.regs.ip = guest.code();
 					if (!vary(variant, guest, instance, state, random))
 						break;
-					auto why = differential.compare(*translation, state, random.next());
+					const uint64_t seed = random.next();
+					auto why = differential.compare(*translation, state, seed);
 					if (why && shown++ < 20)
-						ADD_FAILURE() << instance.text << (live ? "" : " (flags dead)") << ": " << *why;
+						ADD_FAILURE() << instance.text << (live ? "" : " (flags dead)") << ": " << *why
+							      << shrunk_block(guest, differential, state, seed, 1);
 					if (why)
 						break;
 				}

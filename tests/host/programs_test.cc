@@ -8,6 +8,7 @@
 #include "differential.h"
 #include "instance.h"
 #include "program.h"
+#include "shrink.h"
 
 namespace host {
 namespace {
@@ -36,7 +37,8 @@ TEST_P(Programs, do_what_the_cpu_does)
 		ASSERT_NE(int(native.stop), int(Stop::kRunaway)) << "program " << i;
 		if (auto why = differential.learn_and_compare(state, seed, 30))
 			if (shown++ < 5)
-				ADD_FAILURE() << "program " << i << ": " << *why;
+				ADD_FAILURE() << "program " << i << ": " << *why
+					      << shrunk_block(guest, differential, state, seed, 30);
 	}
 	EXPECT_EQ(differential.tally.mismatches, 0u);
 	EXPECT_EQ(differential.tally.spurious, 0u);
