@@ -3,7 +3,8 @@
  * registers: what a program holds in its registers stays what it is across
  * chained system calls: the general registers, DF and the arithmetic flags,
  * xmm/ymm 0-15, MXCSR and the x87 control word; with timer signals, and with
- * neighbours on the same CPUs that use the vector registers all the time.
+ * neighbours on the same CPUs that use the vector registers all the time; held over
+ * gaps that do not touch the vector state, and computed with in gaps that do.
  */
 #include <sys/time.h>
 
@@ -132,6 +133,29 @@ static __attribute__((noinline)) void vector_store(struct vector_state *s)
 	asm volatile("stmxcsr %0\n fnstcw %1" : "=m"(s->mxcsr), "=m"(s->control));
 }
 
+/*
+ * Every gap adds what is in register 14 to the bytes of the fourteen before it, and turns MXCSR's
+ * rounding around. Return: rounds whose MXCSR was not the one of the round before.
+ */
+#define GAP_LOOP(name, adds)							\
+	uint64_t name(long n);							\
+	asm(".pushsection .text\n.globl " #name "\n.type " #name ", @function\n" #name ":\n"	\
+	    "push %rbx\n push %r12\n push %r13\n sub $16, %rsp\n"		\
+	    "mov %rdi, %rbx\n xor %r12d, %r12d\n stmxcsr (%rsp)\n mov (%rsp), %r13d\n"	\
+	    "1: mov $110, %eax\n syscall\n"					\
+	    adds								\
+	    "stmxcsr (%rsp)\n cmp (%rsp), %r13d\n je 2f\n inc %r12\n"		\
+	    "2: xor $0x2000, %r13d\n mov %r13d, (%rsp)\n ldmxcsr (%rsp)\n"	\
+	    "dec %rbx\n jnz 1b\n"						\
+	    "mov %r12, %rax\n add $16, %rsp\n pop %r13\n pop %r12\n pop %rbx\n ret\n"	\
+	    ".size " #name ", . - " #name "\n.popsection")
+#define ADDX(i) "paddb %xmm14, %xmm" #i "\n"
+#define ADDY(i) "vpaddb %ymm14, %ymm" #i ", %ymm" #i "\n"
+#define ADDS(A) A(0) A(1) A(2) A(3) A(4) A(5) A(6) A(7) A(8) A(9) A(10) A(11) A(12) A(13)
+
+GAP_LOOP(sse_gaps, ADDS(ADDX));
+GAP_LOOP(avx_gaps, ADDS(ADDY));
+
 static void vector_fill(struct vector_state *s, unsigned int seed)
 {
 	memset(s, 0, sizeof(*s));
@@ -153,6 +177,24 @@ static int vector_round(unsigned int seed, long calls)
 	bare_loop(calls);
 	vector_store(&out);
 	return !memcmp(&in, &out, sizeof(in));
+}
+
+/* The same of gaps that compute with it. */
+static int gap_round(unsigned int seed, long calls)
+{
+	struct vector_state in, out;
+	uint64_t wrong;
+
+	vector_fill(&in, seed);
+	memset(&out, 0, sizeof(out));
+	vector_load(&in);
+	wrong = have_avx ? avx_gaps(calls) : sse_gaps(calls);
+	vector_store(&out);
+	for (int i = 0; i < 14; i++)
+		for (int b = 0; b < (have_avx ? 32 : 16); b++)
+			in.ymm[i][b] += calls * in.ymm[14][b];
+	in.mxcsr ^= calls & 1 ? 0x2000 : 0;
+	return !wrong && !memcmp(&in, &out, sizeof(in));
 }
 
 static void handler(int signal)
@@ -187,6 +229,32 @@ static void vector_side(void *argument)
 	setitimer(ITIMER_REAL, &t, NULL);
 }
 
+static void gaps(void *argument)
+{
+	if (have_avx)
+		avx_gaps(500);
+	else
+		sse_gaps(500);
+}
+
+static void gap_side(void *argument)
+{
+	struct itimerval t = { { 0, 1000 }, { 0, 1000 } };
+	uint64_t until;
+	unsigned int seed = getpid();
+
+	signal(SIGALRM, handler);
+	now->hot = heat(gaps, NULL);
+	setitimer(ITIMER_REAL, &t, NULL);
+	until = now_ns() + duration_ms(3000) * 1000000ul;
+	for (; now_ns() < until; seed++) {
+		now->rounds++;
+		now->vector_wrong += !gap_round(seed, 300 + seed % 2);
+	}
+	memset(&t, 0, sizeof(t));
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
 /* Uses the vector registers without end. */
 static void neighbour(void *argument)
 {
@@ -200,7 +268,7 @@ static void neighbour(void *argument)
 	}
 }
 
-/* The same with chained ones as neighbours of each other. */
+/* The same with chained ones as neighbours of each other: two that hold, two that compute. */
 static void crowd(enum side side)
 {
 	struct result *each = shared(4 * sizeof(*each));
@@ -212,7 +280,7 @@ static void crowd(enum side side)
 		other[i] = side_start(NATIVE, neighbour, NULL);
 	for (int i = 0; i < 4; i++) {
 		now = &each[i];
-		pid[i] = side_start(side, vector_side, NULL);
+		pid[i] = side_start(side, i % 2 ? gap_side : vector_side, NULL);
 	}
 	for (int i = 0; i < 4; i++) {
 		died += !child_ok(child_wait(pid[i], 60000));
@@ -240,6 +308,7 @@ int main(void)
 		{ "general registers, rcx and r11", general_side },
 		{ "flags over system calls", flags_side },
 		{ "vector state, MXCSR, control word", vector_side },
+		{ "vector state that gaps compute with, MXCSR that they load", gap_side },
 	};
 	struct result *results = shared(2 * sizeof(*results));
 

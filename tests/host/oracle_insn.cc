@@ -211,6 +211,19 @@ void take_meaning(const cs_insn &insn, OracleInsn &out)
 	}
 }
 
+/* An EVEX form of registers alone has six bytes, and one for an immediate. Capstone 4 takes
+ * one more where a scalar's rounding is named. */
+uint8_t length_of(const cs_insn &insn)
+{
+	const cs_x86 &x86 = insn.detail->x86;
+	bool immediate = false;
+
+	for (uint8_t i = 0; i < x86.op_count; i++)
+		immediate |= x86.operands[i].type == X86_OP_IMM;
+	const bool registers = insn.bytes[0] == 0x62 && insn.size > 5 && insn.bytes[5] >= 0xc0;
+	return uint8_t(registers && !immediate && x86.avx_rm != X86_AVX_RM_INVALID ? 6 : insn.size);
+}
+
 } // namespace
 
 OracleInsn oracle_insn(csh capstone, const cs_insn &insn)
@@ -219,7 +232,7 @@ OracleInsn oracle_insn(csh capstone, const cs_insn &insn)
 	OracleInsn out;
 
 	out.readable = true;
-	out.length = uint8_t(insn.size);
+	out.length = length_of(insn);
 	out.text = std::string(insn.mnemonic) + " " + insn.op_str;
 	out.forbidden = why_forbidden(capstone, insn);
 	out.raises = may_raise(insn.mnemonic);
