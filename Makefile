@@ -22,7 +22,8 @@ kbuild = $(MAKE) --no-print-directory $(jobs) -C $(KDIR) M=$(tree) CONFIG_DEBUG_
 # What the proof of safety rests on: everything else may be wrong without harm.
 tcb := src/base/address.h src/sfi/*.h src/sfi/*.cc src/sfi/*.inc src/runtime/enter.S src/runtime/run.h \
 	src/runtime/chain.* src/runtime/publish.* src/runtime/syscalls.* \
-	src/kernel/codemem.c src/kernel/faults.c src/kernel/run.c src/kernel/syscall.c src/kernel/hook*
+	src/kernel/codemem.c src/kernel/faults.c src/kernel/run.c src/kernel/syscall.c src/kernel/hook* \
+	src/kernel/transient.* src/kernel/history.S
 
 .DEFAULT_GOAL := module
 .PHONY: module modules install setup host check mutants differential fuzz suites demo lint tcb clean help kernels

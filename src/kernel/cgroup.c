@@ -29,6 +29,7 @@
 #include "kernel/glue.h"
 #include "kernel/probes.h"
 #include "kernel/symbols.h"
+#include "kernel/transient.h"
 
 DEFINE_SPINLOCK(ubk_stat_lock);
 static DEFINE_MUTEX(ubk_settings_lock);
@@ -259,6 +260,20 @@ static int enable_show(struct seq_file *seq, void *v)
 	return 0;
 }
 
+/* On this CPU nothing is enabled: says which cgroup, why and what to do. */
+static bool refused(struct cgroup *cgroup)
+{
+	const char *why = ubk_transient_refusal();
+	char path[128];
+
+	if (!why)
+		return false;
+	if (cgroup_path(cgroup, path, sizeof(path)) < 0)
+		path[0] = 0;
+	pr_err_ratelimited("ub.enable of cgroup %s stays off: on this CPU %s; see docs/transient.md\n", path, why);
+	return true;
+}
+
 static ssize_t enable_write(struct kernfs_open_file *of, char *buffer, size_t bytes, loff_t offset)
 {
 	bool whole = strlen(buffer) == bytes;	/* no NUL that hides the rest */
@@ -268,6 +283,8 @@ static ssize_t enable_write(struct kernfs_open_file *of, char *buffer, size_t by
 
 	if (setting < 0 || !whole)
 		return -EINVAL;
+	if (setting == UBK_ON && refused(of_css(of)->cgroup))
+		return -EOPNOTSUPP;
 	group = ubk_group_get(of_css(of)->cgroup);
 	if (!group)
 		return -ENOMEM;

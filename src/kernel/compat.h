@@ -114,6 +114,26 @@ static inline bool ubk_other_resume_work(void)
 	return other;
 }
 
+/* 6.6, where configured: shadow stacks of user threads. */
+static inline bool ubk_has_shadow_stack(void)
+{
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+	return current->thread.features != 0;
+#else
+	return false;
+#endif
+}
+
+/* 6.4, where configured: user addresses whose upper bits are ignored (LAM). */
+static inline bool ubk_has_tagged_pointers(void)
+{
+#ifdef CONFIG_ADDRESS_MASKING
+	return READ_ONCE(current->mm->context.lam_cr3_mask) != 0;
+#else
+	return false;
+#endif
+}
+
 /* 6.8: the mapped file of an overlay knows the one that the user opened; before, it has
  * that one's path. */
 static inline struct inode *ubk_opened_inode(const struct file *file)

@@ -11,6 +11,7 @@
 
 #include "kernel/compat.h"
 #include "kernel/glue.h"
+#include "kernel/transient.h"
 
 /* Work that a run must end for. All of it sits in thread_info.flags below bit 32. */
 #define POLL_MASK (_TIF_NOTIFY_RESUME | _TIF_SIGPENDING | _TIF_NEED_RESCHED | \
@@ -38,7 +39,7 @@ void ubk_machine_fill(struct ub_machine *machine)
 		.poll_mask = POLL_MASK,
 		.mask_bit = __read_cr4() & X86_CR4_LA57 ? 56 : 47,
 		/* The detection is per task and changes at run time: its existence decides. */
-		.locked_accesses = !boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT),
+		.locked_accesses = !ubk_transient_holds(UBK_TRANSIENT_split_lock),
 		.avx = avx_usable(),
 		.avx512 = avx_usable() && avx512_usable(),
 	};

@@ -12,12 +12,14 @@
 
 #include "kernel/glue.h"
 #include "kernel/symbols.h"
+#include "kernel/transient.h"
 
 static int __init start_core(void)
 {
 	struct ub_machine machine;
 	int error;
 
+	ubk_transient_init();
 	ubk_machine_fill(&machine);
 	error = ub_core_init(&machine);
 	if (error == -ENODEV)

@@ -26,6 +26,7 @@
 #include "kernel/glue.h"
 #include "kernel/run.h"
 #include "kernel/symbols.h"
+#include "kernel/transient.h"
 #include "runtime/run.h"
 
 #define SAME_PLACE(ours, theirs)	\
@@ -136,10 +137,10 @@ static bool nothing_pending(struct pt_regs *regs)
 	       !has_breakpoints() && ubk_active();
 }
 
-/* Inside a run that has just begun; no volatile access, as that would cost an instruction: what
- * begins a run is a barrier. */
+/* Inside a run that has just begun. */
 static __always_inline bool may_run(void)
 {
+	/* No volatile access, as that would cost an instruction: what begins a run is a barrier. */
 	return !(data_race(current_thread_info()->flags) & STOPPING_FLAGS) && !has_breakpoints();
 }
 
@@ -147,7 +148,8 @@ int ubk_may_enter(struct ub_regs *user)
 {
 	struct pt_regs *regs = (struct pt_regs *)user;
 
-	return regs->cs == __USER_CS && !(regs->flags & X86_EFLAGS_TF) && nothing_pending(regs);
+	return regs->cs == __USER_CS && !(regs->flags & X86_EFLAGS_TF) && !ubk_transient_declines() &&
+	       nothing_pending(regs);
 }
 
 int ubk_run_begin(int fpu)

@@ -29,6 +29,8 @@
 #include "kernel/compat.h"
 /* As stac, for flags on the stack. One change of AC is slow enough. */
 #define OPEN_USER_MEMORY ALTERNATIVE "", __stringify(orl $X86_EFLAGS_AC, (%rsp)), X86_FEATURE_SMAP
+/* A static call (kernel/transient.c): a no-op but on some CPUs. Keeps rsi and rdi. */
+#define CLEAR_HISTORY call __SCT__ubk_clear_history
 #else
 #define SYM_CODE_START(name) .globl name; .type name, @function; name:
 #define SYM_CODE_END(name) .size name, . - name
@@ -38,6 +40,7 @@
 .endm
 #define ANNOTATE_NOENDBR
 #define OPEN_USER_MEMORY
+#define CLEAR_HISTORY
 #define ASM_CLAC
 #define RET ret
 .macro JMP_NOSPEC reg:req
@@ -105,6 +108,9 @@ SYM_CODE_START(ub_enter)
 	push	R11(%rdi)		/* UB_FRAME_R11 */
 	push	R10(%rdi)		/* UB_FRAME_R10 */
 	push	R9(%rdi)		/* UB_FRAME_R9 */
+	/* No image begins by misprediction, behind a check of rsp or fs that has failed, and none
+	 * reads what was in the frame before these pushes (speculative store bypass). */
+	lfence
 	push	FLAGS(%rdi)
 	OPEN_USER_MEMORY
 	popfq
@@ -165,6 +171,7 @@ SYM_INNER_LABEL(ub_leave, SYM_L_GLOBAL)
 	/* rsp is at UB_FRAME_SPILL0; above the frame: run, the padding, six registers, ip */
 	mov	UB_ABOVE_FRAME(%rsp), %rdi
 	UBK_UNWIND_FRAME (UB_ABOVE_FRAME + 9 * 8)
+	CLEAR_HISTORY
 	call	ubk_next_image
 	UBK_UNWIND_STOPS
 	mov	(UB_FRAME_REGS - UB_FRAME_SPILL0)(%rsp), %rdi

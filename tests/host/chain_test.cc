@@ -5,6 +5,8 @@
  */
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -13,6 +15,7 @@
 #include "code.h"
 #include "instance.h"
 #include "process.h"
+#include "runtime/run.h"
 
 namespace host {
 namespace {
@@ -383,6 +386,22 @@ TEST_F(Chains, long_gaps_stay_native)
 	});
 	finish();
 	EXPECT_EQ(process_->count(UB_COUNT_entries), 0u);
+}
+
+/* docs/transient.md: behind the checks and the last push of a slot, before the jump. */
+TEST_F(Chains, a_fence_stands_before_each_image)
+{
+	/* push qword [rdi + 64]; lfence */
+	static constexpr uint8_t kFence[] = {0xff, 0x77, 0x40, 0x0f, 0xae, 0xe8};
+	const auto *begin = reinterpret_cast<const uint8_t *>(&ub_enter);
+	const auto *end = reinterpret_cast<const uint8_t *>(&ub_leave);
+
+	const auto *fence = std::search(begin, end, std::begin(kFence), std::end(kFence));
+	ASSERT_NE(fence, end);
+	/* Every image is entered by the one jump behind it. */
+	static constexpr uint8_t kJump[] = {0x41, 0xff, 0xe1};
+	const auto *jump = std::search(fence, end, std::begin(kJump), std::end(kJump));
+	EXPECT_EQ(jump + sizeof(kJump), end);
 }
 
 } // namespace
