@@ -35,7 +35,7 @@ module: third_party/zydis/include/Zydis/Zydis.h ## ub.ko for the running kernel,
 	@mkdir -p $(tree)
 	+@exec 9>$(tree)/.lock && flock 9 && set -e && \
 	ln -sf $(CURDIR)/Kbuild $(CURDIR)/sources.list $(tree) && \
-	for d in src third_party/zydis/src third_party/zydis/include third_party/zycore; do \
+	for d in src kunit third_party/zydis/src third_party/zydis/include third_party/zycore; do \
 		mkdir -p $(tree)/$$d && cp -sRf $(CURDIR)/$$d/. $(tree)/$$d; done && \
 	find $(tree) -xtype l -delete && \
 	$(kbuild) modules && \

@@ -37,6 +37,26 @@ check "parameters are described" described
 check "a value out of range keeps it out" refused chain_max=999999999999
 check "so does one that is no number" refused chain_max=x
 
+# The verifier's tables run at load. A file in which one row of them is another instruction
+# stands for a verifier that went wrong; the file is otherwise whole.
+seeded=/tmp/ub.seeded.ko
+# seed FROM TO: the module's file with one place changed
+seed() { perl -0777 -pe "\$n = s/$1/$2/; exit 1 if !\$n" "$UB_MODULE" >$seeded; }
+seeded_refused() {
+	! insmod $seeded selftest=1 2>/dev/null && absent && dmesg | tail -5 | grep -q "not loading: the verifier.*$1"
+}
+check "the self-test passes" insmod "$UB_MODULE" selftest=1
+check "it says so" eval 'dmesg | tail -5 | grep -q "self-test passed"'
+rmmod ub
+# pshufb xmm0,xmm1; pcmpistri xmm0,xmm1,0; …: cli is among them
+check "a row to accept that is not right" seed '\x66\x0f\x38\x00\xc1\x66\x0f\x3a\x63' '\x66\x0f\x38\x00\xc1\xfa\x0f\x3a\x63'
+check "keeps it out, with the row's name" seeded_refused verify_accepts.vectors
+check "it loads when the test is left out" eval 'insmod $seeded selftest=0 && rmmod ub'
+# mov cr3,rax: nop
+check "a row to refuse that is not wrong" seed '\x0f\x22\xd8\x00' '\x0f\x1f\xc0\x00'
+check "keeps it out, with the row's name" seeded_refused verify_refuses.foreign_registers
+rm -f $seeded
+
 for i in 1 2 3 4 5; do
 	check "$i: insmod" insmod "$UB_MODULE"
 	check "$i: ub.enable reads inherit" test "$(cat "$group/ub.enable")" = inherit

@@ -45,12 +45,14 @@ int main(int argc, char **argv)
 	long chained, calls;
 
 	sides_begin();
-	chained = side_stat(HOT, "chained"), calls = side_stat(HOT, "syscalls");
+	chained = side_stat(HOT, "chained");
+	calls = side_stat(HOT, "syscalls");
 	for_each_side(s) {
 		now = &results[s];
 		good &= child_ok(side_run(s, side, &left)) && now->hot;
 	}
-	chained = side_stat(HOT, "chained") - chained, calls = side_stat(HOT, "syscalls") - calls;
+	chained = side_stat(HOT, "chained") - chained;
+	calls = side_stat(HOT, "syscalls") - calls;
 	good &= results[NATIVE].sum == results[HOT].sum && results[NATIVE].split == results[HOT].split;
 	note("%ld of %ld chained, sums %#lx and %#lx", chained, calls, results[HOT].sum, results[HOT].split);
 	sides_end();

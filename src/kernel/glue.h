@@ -182,6 +182,9 @@ int ubk_stat_show(struct seq_file *seq, struct cgroup *cgroup);
 void ubk_sites_init(void);
 void ubk_sites_exit(void);	/* waits for readers */
 
+/* selftest.c: runs the verifier's tables if it is to. Return: 0, or why not to load. */
+int ubk_selftest(void);
+
 /* machine.c: what the core must know of the CPU and the kernel. */
 void ubk_machine_fill(struct ub_machine *machine);
 

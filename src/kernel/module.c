@@ -35,6 +35,9 @@ static int __init load(void)
 
 	if (error)
 		return error;
+	error = ubk_selftest();
+	if (error)
+		return error;
 	error = ubk_codemem_init();
 	if (error)
 		return error;

@@ -25,8 +25,8 @@ static const struct {
 	const char *name, *sentence;
 	enum action action;
 } rows[] = {
-#define CPU(name, action, condition, sentence) [UBK_TRANSIENT_##name] = { #name, sentence, action },
-#define THREAD(name, condition, sentence) [UBK_TRANSIENT_##name] = { #name, sentence, DECLINE },
+#define CPU(name, action, condition, sentence) { #name, sentence, action },
+#define THREAD(name, condition, sentence) { #name, sentence, DECLINE },
 #include "kernel/transient.inc"
 #undef CPU
 #undef THREAD
