@@ -26,7 +26,7 @@ tcb := src/base/address.h src/sfi/*.h src/sfi/*.cc src/sfi/*.inc src/runtime/ent
 	src/kernel/transient.* src/kernel/history.S
 
 .DEFAULT_GOAL := module
-.PHONY: module modules install setup host check mutants differential fuzz suites demo lint tcb clean help kernels
+.PHONY: module modules install setup host check mutants attack differential fuzz suites demo lint tcb clean help kernels
 
 module: third_party/zydis/include/Zydis/Zydis.h ## ub.ko for the running kernel, or for KDIR=DIR, in build/RELEASE
 	@if [ -z "$(release)" ]; then \
@@ -66,6 +66,9 @@ check: ## every test: host, KUnit, kselftests in guests; writes build/results/ch
 mutants: ## the mutation suite at length: images with one thing changed, and the verifier's verdicts
 	$(MAKE) -f tests/host/host.mk tests
 	CASES=$${CASES:-4000} build/host/ub_tests --gtest_filter='Mutants*:Decoders*'
+
+attack: ## every attack at length in all kernels, and the mutants; writes build/results/safety.json
+	scripts/attack
 
 differential: ## images beside the CPU on CASES=N cases from SEED=S; writes build/results/differential.json
 	+@CASES=$(CASES) SEED=$(SEED) $(MAKE) --no-print-directory -f tests/host/host.mk differential

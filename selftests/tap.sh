@@ -51,4 +51,18 @@ chains() {
 	return 1
 }
 
+# module_symbol NAME: its address
+module_symbol() { awk -v name="$1" '$3 == name && $4 == "[ub]" { print "0x" $1; exit }' /proc/kallsyms; }
+
+# kernel_bytes FROM COUNT: of the kernel's memory
+kernel_bytes() {
+	local offset start size
+	while read -r offset start size; do
+		if [ $(($1 - start)) -ge 0 ] && [ $(($1 - start)) -lt $((size)) ]; then
+			dd if=/proc/kcore iflag=skip_bytes,count_bytes skip=$((offset + $1 - start)) count="$2" bs=64k status=none
+			return
+		fi
+	done < <(readelf -lW /proc/kcore | awk '$1 == "LOAD" { print $2, $3, $5 }')
+}
+
 echo "TAP version 13"

@@ -37,25 +37,11 @@ chains_nothing() {
 refuses() { ! echo 1 2>/dev/null >"$group/ub.enable" && [ "$(cat "$group/ub.enable")" != 1 ]; }
 log_names() { dmesg | tail -20 | grep -q "$1"; }
 
-# address NAME: of a symbol of the module
-address() { awk -v name="$1" '$3 == name && $4 == "[ub]" { print "0x" $1; exit }' /proc/kallsyms; }
-
-# text FROM COUNT: bytes of the kernel, as numbers in hexadecimal
-text() {
-	local offset start size
-	while read -r offset start size; do
-		if [ $(($1 - start)) -ge 0 ] && [ $(($1 - start)) -lt $((size)) ]; then
-			od -An -v -tx1 -w1 -j $((offset + $1 - start)) -N "$2" /proc/kcore
-			return
-		fi
-	done < <(readelf -lW /proc/kcore | awk '$1 == "LOAD" { print $2, $3, $5 }')
-}
-
 # leaves_by NAME…: behind ub_leave are calls of exactly these functions, one right behind the other
 leaves_by() {
 	local from bytes at name behind=0
-	from=$(address ub_leave)
-	mapfile -t bytes < <(text "$from" 160)
+	from=$(module_symbol ub_leave)
+	mapfile -t bytes < <(kernel_bytes "$from" 160 | od -An -v -tx1 -w1)
 	[ ${#bytes[@]} = 160 ] || return 1
 	for ((at = 0; at < 150; at++)); do
 		[ "${bytes[at]}" = " e8" ] || continue

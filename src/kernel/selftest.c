@@ -26,7 +26,7 @@ MODULE_PARM_DESC(selftest, "1 runs the verifier's tables at load, which is refus
 static const struct {
 	const char *name;
 	void (*body)(struct ub_case *test);
-} cases[] __initconst = {
+} cases[] = {
 #define CASE(suite, title) { #suite "." #title, ub_case_##suite##_##title },
 #include "verify_cases.inc"
 #undef CASE
