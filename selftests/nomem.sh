@@ -3,7 +3,7 @@
 #
 # nomem: allocations of ub fail, each or one in so many, of every kind: while tasks are
 # enabled and moved, while sites become hot, while they are translated and published. The
-# program goes on natively with the right results, and is fast again afterwards.
+# program goes on natively with the right results, and the next one is fast.
 #
 # A kernel with failslab, fail_page_alloc and their filter by stack is needed: what has ub on its
 # stack fails. Chained system calls have, too; they are left out by rejecting the hook, and
@@ -29,15 +29,12 @@ set_faults() {
 	done
 }
 
-# range NAME: where a function of the module begins and ends
-range() {
-	sort /proc/kallsyms | awk -v name="$1" '
-		found && "0x" $1 != found { print found, "0x" $1; exit }
-		$3 == name && $4 == "[ub]" { found = "0x" $1 }'
-}
-module_range() {
-	awk '$4 == "[ub]" && tolower($2) == "t" && $3 != "ubk_arena" { print "0x" $1 }' /proc/kallsyms | sort | sed -n '1p;$p' | xargs
-}
+# The module's functions, by address.
+functions=$(mktemp)
+awk '$4 == "[ub]" && tolower($2) == "t" && $3 != "ubk_arena" { print "0x" $1, $3 }' /proc/kallsyms | LC_ALL=C sort >"$functions"
+
+# range NAME: where a function begins, and the next one
+range() { awk -v name="$1" 'found && $1 != found { print found, $1; exit } $2 == name { found = $1 }' "$functions"; }
 
 # begin_faults INTERVAL REQUIRE-START REQUIRE-END [REJECT-START REJECT-END]
 begin_faults() {
@@ -66,22 +63,26 @@ trial() { # NAME INTERVAL RANGES…
 	done
 	set_faults probability 0
 	check "$name: allocations failed" counts "$name"
-	check "$name: the program is fast again" chains "$group"
 	kill -TERM $churn
-	check "$name: it went on rightly" wait $churn
+	check "$name: the program went on rightly" wait $churn
 	sed 's/^/# /' "/tmp/churn.$$"
+	"$programs/spin" "$group" >"/tmp/churn.$$" &
+	spin=$!
+	check "$name: the next one is fast" chains "$group"
+	kill -TERM $spin
+	check "$name: and right" wait $spin
 	echo 0 >"$group/ub.enable"
 }
 
-mapfile -t -d ' ' all < <(module_range)
-mapfile -t -d ' ' hook < <(range ubk_hook_syscall)
-mapfile -t -d ' ' core < <(range ubk_alloc)
+read -ra hook < <(range ubk_hook_syscall)
+read -ra core < <(range ubk_alloc)
+all=("$(awk 'NR == 1 { print $1 }' "$functions")" "$(awk 'END { print $1 }' "$functions")")
 rates=(1 2 5)
 [ -z "${UB_QUICK:-}" ] || rates=(1)
 for every in "${rates[@]}"; do
 	trial "the glue, one in $every" $every "${all[@]}" "${hook[@]}"
 	trial "the core, one in $every" $every "${core[@]}"
 done
-rm -f "/tmp/churn.$$"
+rm -f "/tmp/churn.$$" "$functions"
 rmdir "$group"
 finish

@@ -123,6 +123,14 @@ static inline unsigned int duration_ms(unsigned int ms)
 	return getenv("UB_QUICK") ? ms / 4 : ms;
 }
 
+/* UB_SLOWER in the environment says how much more time everything may take. */
+static inline uint64_t limit_ns(uint64_t ms)
+{
+	const char *slower = getenv("UB_SLOWER");
+
+	return ms * 1000000u * (slower ? strtoul(slower, NULL, 10) : 1);
+}
+
 static inline void pin_to_cpu(int cpu)
 {
 	cpu_set_t set;
@@ -175,11 +183,11 @@ static inline long side_stat(enum side side, const char *key)
  * heat - repeat a loop until its syscalls are chained
  * @loop: makes some hundred syscalls, and takes the path that is to be hot
  * Return: 1 when in one call of @loop nine of ten syscalls were chained, or when
- * there is nothing to heat (native side, no module); 0 after 20 seconds.
+ * there is nothing to heat (native side, no module); 0 after 20 seconds (limit_ns()).
  */
 static inline int heat_to(void (*loop)(void *), void *argument, int percent)
 {
-	uint64_t until = now_ns() + 20000000000u;
+	uint64_t until = now_ns() + limit_ns(20000);
 	struct cgroup *own = &side_cgroup[this_side];
 
 	if (this_side == NATIVE || !ub_present()) {
@@ -226,7 +234,7 @@ static inline pid_t side_start(enum side side, void (*function)(void *), void *a
 /* Waits for a child, at most so long. Return: its wait status; -1 and it is killed. */
 static inline int child_wait(pid_t pid, unsigned int ms)
 {
-	uint64_t until = now_ns() + (uint64_t)ms * 1000000u;
+	uint64_t until = now_ns() + limit_ns(ms);
 	int status;
 
 	for (;;) {
