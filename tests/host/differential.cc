@@ -19,16 +19,6 @@ namespace {
 using ub::sfi::Exit;
 using ub::sfi::ExitReason;
 
-const char *reason_key(ExitReason reason)
-{
-	switch (reason) {
-#define EXIT_REASON(name, key) case ExitReason::name: return #key;
-#include "exit_reasons.inc"
-#undef EXIT_REASON
-	}
-	return "?";
-}
-
 struct Lines final : ub::translator::DumpSink {
 	std::string text;
 	void line(const char *one) override { text += one, text += '\n'; }
@@ -131,6 +121,16 @@ bool read_from(uint64_t ip, unsigned long mask, unsigned int budget)
 
 } // namespace
 
+const char *reason_key(ExitReason reason)
+{
+	switch (reason) {
+#define EXIT_REASON(name, key) case ExitReason::name: return #key;
+#include "exit_reasons.inc"
+#undef EXIT_REASON
+	}
+	return "?";
+}
+
 bool flags_read_at(uint64_t ip, unsigned long mask)
 {
 	return read_from(ip, mask, 64);
@@ -201,6 +201,7 @@ std::unique_ptr<Translation> Differential::translate(uint64_t start, const std::
 
 	request.start = ub::UserAddr(start);
 	request.learned = learned;
+	request.budget = budget;
 	made->start_ = start;
 	made->entry_ = code;
 	made->reserved_ = bytes;
@@ -249,7 +250,7 @@ std::string Differential::rejected_dump(uint64_t start, const std::vector<ub::Ob
 	return name + "\n" + dump;
 }
 
-std::string Differential::difference(const Ended &native, const Ended &ours, bool at_the_exit)
+std::string Differential::registers_differ(const Ended &native, const Ended &ours, bool at_the_exit)
 {
 	const ub_regs &a = native.state.regs, &b = ours.state.regs;
 	std::string vectors;
@@ -271,19 +272,28 @@ std::string Differential::difference(const Ended &native, const Ended &ours, boo
 	}
 	if (!vectors_equal(native.state, ours.state, &vectors))
 		return vectors;
-	if (const uint64_t at = guest_.first_difference(native_memory_))
-		return format("memory at %#lx", at);
 	return {};
 }
 
-std::string Differential::describe(const Translation &translation, const State &state, const Ended &native,
-				   const Ended &ours, const std::string &why)
+std::string Differential::difference(const Ended &native, const Ended &ours, bool at_the_exit)
 {
-	std::string text = why + format("\nguest code at %#lx:", translation.start());
+	const std::string why = registers_differ(native, ours, at_the_exit);
+
+	if (!why.empty())
+		return why;
+	if (const uint64_t at = guest_.first_difference(native_memory_))
+		return format("memory at %#lx", at);
+	return memcmp(native_tls_.data(), ub_tls_scratch, sizeof(ub_tls_scratch)) ? "memory at fs:" : "";
+}
+
+std::string Differential::describe(uint64_t start, const State &state, const Ended &native, const Ended &ours,
+				   const std::string &why)
+{
+	std::string text = why + format("\nguest code at %#lx:", start);
 	std::string dump;
 
 	unsigned char bytes[64];
-	const unsigned long count = ubk_guest_read(nullptr, translation.start(), bytes, sizeof(bytes));
+	const unsigned long count = ubk_guest_read(nullptr, start, bytes, sizeof(bytes));
 	for (unsigned long i = 0; i < count; i++)
 		text += format(" %02x", bytes[i]);
 	text += "\n             before            native            ours\n";
@@ -295,33 +305,52 @@ std::string Differential::describe(const Translation &translation, const State &
 	text += format("  %-6s %16lx  %16lx  %16lx\n", "ip", state.regs.ip, native.state.regs.ip, ours.state.regs.ip);
 
 	const Tally before = tally;
-	translate(translation.start(), {}, &dump);
+	translate(start, {}, &dump);
 	tally = before;
 	return text + dump;
+}
+
+/* Leaves memory as both sides begin with it. */
+Ended Differential::run_native_side(const State &state, uint64_t seed)
+{
+	tally.runs++;
+	guest_.fill(seed);
+	fill_tls(seed);
+	const Ended native = run_natively(state);
+	guest_.snapshot(native_memory_);
+	native_tls_.assign(ub_tls_scratch, ub_tls_scratch + sizeof(ub_tls_scratch));
+
+	guest_.fill(seed);
+	fill_tls(seed);
+	return native;
+}
+
+std::optional<std::string> Differential::compare_with(const State &state, uint64_t seed,
+						      const std::function<Ended(const State &)> &run)
+{
+	const Ended native = run_native_side(state, seed);
+	const Ended ours = run(state);
+	const std::string why = difference(native, ours, ours.stop == Stop::kException);
+
+	if (why.empty())
+		return std::nullopt;
+	tally.mismatches++;
+	return describe(state.regs.ip, state, native, ours, why);
 }
 
 std::optional<std::string> Differential::compare(const Translation &translation, const State &state, uint64_t seed,
 						 std::vector<ub::Observation> *learned)
 {
-	unsigned char native_tls[sizeof(ub_tls_scratch)];
-
-	tally.runs++;
-	ran_through = false;
-	guest_.fill(seed);
-	fill_tls(seed);
-	const Ended native = run_natively(state);
-	guest_.snapshot(native_memory_);
-	memcpy(native_tls, ub_tls_scratch, sizeof(native_tls));
-
-	guest_.fill(seed);
-	fill_tls(seed);
+	const Ended native = run_native_side(state, seed);
 	Ended ours;
+
+	ran_through = false;
 	ours.state = state;
 	uint64_t target = 0;
 	const unsigned int number = run_image(ours.state, translation.entry(), &target);
 	if (number >= translation.exits().size()) {
 		tally.mismatches++;
-		return describe(translation, state, native, ours, format("exit number %u", number));
+		return describe(translation.start(), state, native, ours, format("exit number %u", number));
 	}
 
 	const Exit &exit = translation.exits()[number];
@@ -343,13 +372,11 @@ std::optional<std::string> Differential::compare(const Translation &translation,
 
 	const bool at_the_exit = exit.reason != ExitReason::kSyscall && ours.stop == Stop::kException &&
 				 ours.state.regs.ip == exit.ip.value;
-	std::string why = difference(native, ours, at_the_exit);
-	if (why.empty() && memcmp(native_tls, ub_tls_scratch, sizeof(native_tls)))
-		why = "memory at fs:";
+	const std::string why = difference(native, ours, at_the_exit);
 	if (why.empty())
 		return std::nullopt;
 	tally.mismatches++;
-	return describe(translation, state, native, ours,
+	return describe(translation.start(), state, native, ours,
 			why + format(" (left by exit %u, %s)", number, reason_key(exit.reason)));
 }
 

@@ -82,7 +82,16 @@ public:
 	/* What is not compared: for code of one instruction, the flags that it leaves undefined if
 	 * they are `live` behind it, and its results if they vary from run to run. */
 	void allow(bool live, bool varies);
+
+	/* Compares a native run from `state` with what `ours` makes of the same state and memory, which
+	 * is how the code ended there. Returns as compare() does. */
+	std::optional<std::string> compare_with(const State &state, uint64_t seed,
+						const std::function<Ended(const State &)> &ours);
+
+	/* What differs in registers and flags, and how the runs ended; empty when nothing does. */
+	std::string registers_differ(const Ended &native, const Ended &ours, bool at_the_exit);
 	Tally tally;
+	ub::translator::Budget budget;	/* of its translations */
 	/* Called with every image the verifier accepted, if set. */
 	std::function<void(const ub::sfi::Image &)> on_image;
 	/* The last image run reached the gap's end. */
@@ -94,13 +103,16 @@ private:
 	unsigned long free_flags_ = 0;
 	uint16_t free_registers_ = 0;
 	std::string rejected_dump(uint64_t start, const std::vector<ub::Observation> &learned, const std::string &name);
-	std::string describe(const Translation &translation, const State &state, const Ended &native,
-			     const Ended &ours, const std::string &why);
+	std::string describe(uint64_t start, const State &state, const Ended &native, const Ended &ours,
+			     const std::string &why);
+	Ended run_native_side(const State &state, uint64_t seed);
 	std::string difference(const Ended &native, const Ended &ours, bool at_the_exit);
 
 	Guest &guest_;
-	std::vector<uint8_t> native_memory_;
+	std::vector<uint8_t> native_memory_, native_tls_;
 };
+
+const char *reason_key(ub::sfi::ExitReason reason);
 
 /* Do the flags in `mask` reach a reader from the code at `ip` on, as far as it can be seen?
  * If not, a program whose flags differ there can hardly tell. */

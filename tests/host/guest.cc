@@ -40,11 +40,18 @@ volatile unsigned int ticks;
 volatile unsigned int started_at;
 Ended *native_end;
 
+/* Native runs with the trap flag: a trap behind each instruction, the loading of the registers
+ * included, which counts for none. */
+enum class Stepping { kNot, kOne, kAll };
+volatile Stepping stepping = Stepping::kNot;
+volatile unsigned long steps;	/* traps outside of native_run(); the first comes before the first instruction */
+
 /* The vector registers before and after the run in progress. */
 alignas(64) unsigned char run_vectors[sizeof(State::vectors)];
 
 constexpr unsigned int kTicksAllowed = 30;	/* of 100 ms */
-constexpr unsigned long kTrapBits = 0x40000 | 0x400 | 0x100;	/* AC DF TF: not for our own code */
+constexpr unsigned long kTrapFlag = 0x100;
+constexpr unsigned long kTrapBits = 0x40000 | 0x400 | kTrapFlag;	/* AC DF TF: not for our own code */
 
 void store_registers(const mcontext_t &from, ub_regs &to)
 {
@@ -67,6 +74,7 @@ void end_native_run(ucontext_t *context, Stop stop, const siginfo_t *info)
 	native_end->code = info->si_code;
 	native_end->address = reinterpret_cast<uint64_t>(info->si_addr);
 	store_registers(context->uc_mcontext, native_end->state.regs);
+	native_end->state.regs.flags &= ~kTrapFlag;
 	if (stop == Stop::kSyscall) {
 		/* int3 is one byte, syscall two. */
 		native_end->state.regs.ip += 1;
@@ -77,6 +85,17 @@ void end_native_run(ucontext_t *context, Stop stop, const siginfo_t *info)
 	g[REG_RSP] = greg_t(native_stack);
 	g[REG_EFL] &= ~greg_t(kTrapBits);
 	running = Running::kNothing;
+}
+
+/* A trap behind an instruction: is the run to go on? */
+bool goes_on(const ucontext_t *context)
+{
+	const auto ip = uintptr_t(context->uc_mcontext.gregs[REG_RIP]);
+
+	if (ip >= reinterpret_cast<uintptr_t>(native_run) && ip < reinterpret_cast<uintptr_t>(native_return))
+		return true;
+	steps = steps + 1;
+	return steps == 1 || stepping == Stepping::kAll;
 }
 
 [[noreturn]] void die(const char *what, const ucontext_t *context)
@@ -94,6 +113,11 @@ void on_exception(int number, siginfo_t *info, void *raw)
 {
 	auto *context = static_cast<ucontext_t *>(raw);
 
+	if (running == Running::kNative && stepping != Stepping::kNot && number == SIGTRAP && info->si_code == TRAP_TRACE) {
+		if (!goes_on(context))
+			end_native_run(context, Stop::kStep, info);
+		return;
+	}
 	if (running == Running::kNative) {
 		end_native_run(context, number == SIGTRAP ? Stop::kSyscall : Stop::kException, info);
 		return;
@@ -224,6 +248,40 @@ Ended run_natively(const State &state)
 	return end;
 }
 
+namespace {
+
+Ended run_stepping(const State &state, Stepping how)
+{
+	State traced = state;
+
+	traced.regs.flags |= kTrapFlag;
+	steps = 0;
+	stepping = how;
+	Ended end = run_natively(traced);
+	stepping = Stepping::kNot;
+	return end;
+}
+
+} // namespace
+
+Ended step_natively(const State &state)
+{
+	Ended end = run_stepping(state, Stepping::kOne);
+
+	if (end.stop == Stop::kStep)
+		end.signal = end.code = 0, end.address = 0;
+	return end;
+}
+
+Ended count_natively(const State &state, unsigned long *count)
+{
+	const Ended end = run_stepping(state, Stepping::kAll);
+
+	/* The first trap is for the syscall at the end, which has one of another kind. */
+	*count = steps;
+	return end;
+}
+
 unsigned int run_image(State &state, uint64_t code, uint64_t *target)
 {
 	ub_run run{};
@@ -324,6 +382,8 @@ void Guest::fill(uint64_t seed)
 		filled_from_ = seed;
 	}
 	restore(filled_);
+	if (prepare)
+		prepare();
 	for (const Word &word : pinned_)
 		memcpy(reinterpret_cast<void *>(word.address), &word.value, sizeof(word.value));
 }

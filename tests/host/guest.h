@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,6 +41,7 @@ enum class Stop {
 	kSyscall,	/* ip is behind the syscall instruction */
 	kException,	/* ip is the instruction that raised it */
 	kRunaway,	/* stopped by the watchdog */
+	kStep,		/* one instruction was executed: step_natively() */
 };
 
 struct Ended {
@@ -51,6 +53,10 @@ struct Ended {
 
 /* Runs from state.regs.ip on the CPU until the code ends. */
 Ended run_natively(const State &state);
+/* The same for one instruction (of a repeated string instruction one round). */
+Ended step_natively(const State &state);
+/* The same to the code's end, instruction by instruction; `count` is how many. Slow. */
+Ended count_natively(const State &state, unsigned long *count);
 
 /* Exits of an image that no exit stub made; see run_image(). */
 inline constexpr unsigned int kNoFaultEntry = ~0u;
@@ -95,6 +101,8 @@ public:
 	void fill(uint64_t seed);
 	void unpin() { pinned_.clear(); }
 	void pin(uint64_t address, uint64_t word) { pinned_.push_back({address, word}); }
+	/* Called at the end of fill(), if set: what a test wants to be there. */
+	std::function<void()> prepare;
 	/* Data and stack together. */
 	std::vector<uint8_t> snapshot() const;
 	void snapshot(std::vector<uint8_t> &to) const;

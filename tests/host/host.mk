@@ -2,7 +2,7 @@
 #
 # The core as an ordinary user-space library, and the tests that run it.
 #
-#   make -f tests/host/host.mk [SANITIZE=1|LIBFUZZER=1] lib|tests|fuzz|proof|check|differential|clean
+#   make -f tests/host/host.mk [SANITIZE=1|LIBFUZZER=1] lib|tests|fuzz|proof|bench|check|differential|clean
 #
 # From the project's root. SANITIZE=1 builds everything with ASan and UBSan beside
 # the plain build, LIBFUZZER=1 the fuzz targets with clang, ASan and libFuzzer. sources.list, which the module's Kbuild reads too, names the core's
@@ -50,7 +50,7 @@ zydis_flags := -Ithird_party/zydis/include -Ithird_party/zydis/src -Ithird_party
 	-DZYAN_MEMSET=__builtin_memset -DZYAN_MEMCPY=__builtin_memcpy
 base_flags := -O2 -g -funsigned-char -MMD -MP $(sanitizers)
 warnings   := -Wall -Wextra -Werror
-cxx_flags  := -std=gnu++20 $(base_flags) $(warnings) -Isrc -Ikunit
+cxx_flags  := -std=gnu++20 $(base_flags) $(warnings) -Isrc -Ikunit -Itests/host
 core_flags := $(cxx_flags) $(zydis_flags) -ffreestanding -fno-exceptions -fno-rtti \
 	-fno-threadsafe-statics -fno-use-cxa-atexit -D__builtin_abort=__builtin_trap \
 	$(no_floating_point) $(frame_limit) $(covered)
@@ -67,9 +67,12 @@ proof_objects := $(call object,$(addprefix tests/host/,differential_main.cc diff
 fuzz_objects := $(call object,$(fuzz_sources) $(addprefix tests/host/,differential.cc image_sample.cc instance.cc mutation.cc \
 	oracle.cc oracle_insn.cc program.cc)) $(OUT)/instructions.S.o $(OUT)/functions.o $(OUT)/vector_functions.o \
 	$(call object,$(mnemonic_names)) $(host_objects)
-objects := $(lib_objects) $(host_objects) $(test_objects) $(call object,$(programs))
+bench_sources := $(sort $(wildcard bench/host/*.cc))
+real_objects := $(call object,$(addprefix tests/host/,real.cc follow.cc differential.cc instance.cc)) \
+	$(call object,bench/host/learned_kernels.cc) $(OUT)/instructions.S.o
+objects := $(lib_objects) $(host_objects) $(test_objects) $(call object,$(programs) $(bench_sources))
 
-.PHONY: lib tests fuzz proof check differential clean
+.PHONY: lib tests fuzz proof bench check differential clean
 .DELETE_ON_ERROR:
 tests: $(OUT)/ub_tests
 lib: $(OUT)/libub.a
@@ -79,6 +82,7 @@ else
 fuzz: $(OUT)/ub_fuzz
 endif
 proof: $(OUT)/ub_differential
+bench: $(addprefix $(OUT)/,bench_translate bench_sandbox kernels.so)
 
 $(OUT)/libub.a: $(lib_objects)
 	@echo "  AR      $@"
@@ -86,7 +90,7 @@ $(OUT)/libub.a: $(lib_objects)
 
 $(OUT)/ub_tests: $(test_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
-	@$(CXX) $(sanitizers) -Wl,-z,now -o $@ $^ -lgtest -lcapstone -lpthread
+	@$(CXX) $(sanitizers) -Wl,-z,now -o $@ $^ -lgtest -lcapstone -lpthread -ldl
 
 $(OUT)/ub_fuzz: $(call object,tests/host/fuzz_main.cc) $(fuzz_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
@@ -105,12 +109,22 @@ $(OUT)/ub_differential: $(proof_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
 	@$(CXX) $(sanitizers) -o $@ $^ -lcapstone -lpthread
 
+$(OUT)/bench_%: $(OUT)/bench/host/%.cc.o $(real_objects) $(host_objects) $(OUT)/libub.a
+	@echo "  LD      $@"
+	@$(CXX) -o $@ $^ -lbenchmark -lpthread -ldl
+
+# What is measured, as a distribution compiles it.
+$(OUT)/kernels.so: $(wildcard bench/host/*.c bench/host/*.h) $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) -std=gnu11 -g -O2 $(warnings) -fPIC -shared -o $@ $(filter %.c,$^) -llua5.4 -lsqlite3 -lz -lcrypto
+
 $(call object,$(core_sources) $(case_sources)): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  CXX     $<"
 	@$(CXX) $(core_flags) -c -o $@ $<
 
-$(call object,$(sort $(test_sources) $(host_sources) $(programs))): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
+$(call object,$(sort $(test_sources) $(host_sources) $(programs) $(bench_sources))): $(OUT)/%.cc.o: %.cc $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  CXX     $<"
 	@$(CXX) $(test_flags) -c -o $@ $<
