@@ -26,7 +26,7 @@ tcb := src/base/address.h src/sfi/*.h src/sfi/*.cc src/sfi/*.inc src/runtime/ent
 	src/kernel/transient.* src/kernel/history.S
 
 .DEFAULT_GOAL := module
-.PHONY: module modules install setup host check mutants attack differential fuzz suites demo lint tcb clean help kernels
+.PHONY: module modules install setup host check mutants attack differential fuzz suites bench-translate bench-sandbox demo lint tcb clean help kernels
 
 module: third_party/zydis/include/Zydis/Zydis.h ## ub.ko for the running kernel, or for KDIR=DIR, in build/RELEASE
 	@if [ -z "$(release)" ]; then \
@@ -80,6 +80,11 @@ fuzz: ## any bytes as guest code and as images, SECONDS=N of CPU time each; writ
 suites: modules ## other people's test suites, natively and under ub, in guests; writes build/results/suites.json
 	tests/apps/run
 
+bench-translate bench-sandbox: ## how long translating takes; how fast images run on this CPU; into build/results/
+	+@$(MAKE) --no-print-directory -f tests/host/host.mk bench
+	@mkdir -p build/results
+	COMMIT=$$(git rev-parse --short HEAD 2>/dev/null) build/host/$(subst -,_,$@) build/host/kernels.so build/results/$@.json
+
 demo: ## unmodified programs with ub off and on, in guests; writes build/results/demo.json
 	bench/demo/run
 
@@ -93,4 +98,4 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z -]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
