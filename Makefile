@@ -26,7 +26,7 @@ tcb := src/base/address.h src/sfi/*.h src/sfi/*.cc src/sfi/*.inc src/runtime/ent
 	src/kernel/transient.* src/kernel/history.S
 
 .DEFAULT_GOAL := module
-.PHONY: module modules install setup host check mutants attack differential fuzz suites bench-translate bench-sandbox demo lint tcb clean help kernels
+.PHONY: module modules install setup host check mutants attack differential fuzz suites bench-translate bench-sandbox demo gaps lint tcb clean help kernels
 
 module: third_party/zydis/include/Zydis/Zydis.h ## ub.ko for the running kernel, or for KDIR=DIR, in build/RELEASE
 	@if [ -z "$(release)" ]; then \
@@ -87,6 +87,9 @@ bench-translate bench-sandbox: ## how long translating takes; how fast images ru
 
 demo: ## unmodified programs with ub off and on, in guests; writes build/results/demo.json
 	bench/demo/run
+
+gaps: ## real programs in guests, and what of their gaps runs translated; writes build/results/gaps.json, docs/gaps.md
+	bench/apps/run --docs
 
 lint: ## style, include rule, scripts
 	scripts/lint

@@ -135,7 +135,7 @@ Translation *unpublish(ub_space &space, const Site &site)
  * lock. Return: what is to be retired, or null. */
 Translation *put_back(ub_space &space, Site &site)
 {
-	if (site.stage != Stage::kTranslated)
+	if (site.stage != Stage::kTranslated || !ub_settings.put_back)
 		return nullptr;
 	site.stage = Stage::kDeclined;
 	profiler::put_back(site.payoff, ubk_now_ns());

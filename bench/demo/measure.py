@@ -22,51 +22,14 @@ import json
 import os
 import re
 import statistics
-import subprocess
 import sys
 import time
 
-CGROUPS = "/sys/fs/cgroup"
-OFF, ON = CGROUPS + "/demo-off", CGROUPS + "/demo-on"
-PROGRAMS = os.environ.get("UB_PROGRAMS", os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from shared.guest import (OFF, ON, PROGRAMS, first_chain_ms, load, row, say, short_gap_ns, start,  # noqa: E402
+                          stat_of, total, unload, watched)
+
 WARM_MS = 300
-
-
-def say(text):
-    print("demo: " + text, file=sys.stderr, flush=True)
-
-
-def write(path, text):
-    with open(path, "w") as f:
-        f.write(text)
-
-
-def parse_stat(text):
-    return {key: int(value) for key, value in (line.split() for line in text.splitlines())}
-
-
-def read_stat(group):
-    with open(group + "/ub.stat") as f:
-        return parse_stat(f.read())
-
-
-def load():
-    subprocess.run(["insmod", os.environ["UB_MODULE"]], check=True)
-    for group, value in (OFF, "0"), (ON, "1"):
-        os.makedirs(group, exist_ok=True)
-        write(group + "/ub.enable", value)
-
-
-def unload():
-    subprocess.run(["rmmod", "ub"], check=True)
-
-
-def start(group, command):
-    def join():
-        if group:
-            write(group + "/cgroup.procs", "0")
-    return subprocess.Popen(command, preexec_fn=join, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
 
 
 class Program:
@@ -148,18 +111,8 @@ def calibrate(case, seconds):
 def watch(case, calls):
     """One run on the enabled side, looked at every millisecond. Returns the ms from the loop's
     start to the first chained call, and the differences of ub.stat from when it was hot on."""
-    report = "/dev/shm/demo-watch"
-    result = case.result(start(None, [PROGRAMS + "/watch", ON, report, *case.command(calls, ON)]))
-    with open(report) as f:
-        words = dict(word.split("=", 1) for word in f.read().split())
-    first, begun = int(words["first"]) / 1e9, result["start"] or int(words["loop"]) / 1e9
-    first_ms = max(0.0, (first - begun) * 1000) if first and begun else None
-    return first_ms, {key[5:]: int(value) for key, value in words.items() if key.startswith("stat.")}
-
-
-def spread(ratios, median):
-    quartiles = statistics.quantiles(ratios, n=4, method="inclusive")
-    return (quartiles[2] - quartiles[0]) / 2 / median
+    words, result = watched(lambda command: case.result(start(None, command)), case.command(calls, ON))
+    return first_chain_ms(words, result["start"]), stat_of(words)
 
 
 def rates_of_pairs(case, calls, pairs):
@@ -169,18 +122,6 @@ def rates_of_pairs(case, calls, pairs):
         for group in (OFF, ON) if pair % 2 == 0 else (ON, OFF):
             sides[group].append(run(case, group, calls))
     return sides
-
-
-def row(name, off, on, equal, more):
-    ratios = [b / a for a, b in zip(off, on)]
-    ratio = statistics.median(ratios)
-    return {"case": name, "unit": "calls/s", "off": round(statistics.median(off), 1),
-            "on": round(statistics.median(on), 1), "ratio": round(ratio, 4),
-            "spread": round(spread(ratios, ratio), 4), "equal": equal, **more}
-
-
-def total(stats, key):
-    return sum(stat.get(key, 0) for stat in stats)
 
 
 def measure(name, pairs, seconds):
@@ -203,14 +144,6 @@ def measure(name, pairs, seconds):
         "first_chain_ms": None if first_ms is None else round(first_ms, 1),
         "native_ns": round(native_ns, 1), "calls": calls,
         "long_gap": native_ns > short_gap_ns()})
-
-
-def short_gap_ns():
-    try:
-        with open("/sys/module/ub/parameters/short_gap_us") as f:
-            return int(f.read()) * 1000
-    except OSError:
-        return float("inf")
 
 
 def measure_outside(pairs, seconds):

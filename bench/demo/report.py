@@ -8,16 +8,11 @@ build/results/demo.json has a row per case and guest; `totals` counts the rows w
 outputs are equal and that reach what THRESHOLDS asks of them.
 """
 
-import datetime
-import json
 import os
-import shutil
-import subprocess
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-PROJECT = os.path.dirname(os.path.dirname(HERE))
-RESULTS = PROJECT + "/build/results/demo.json"
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from shared.host import guest, print_table, write_results  # noqa: E402
 
 SIZES = (64, 256, 1024, 4096)
 CASES = ["getppid", *(f"pread-{n}" for n in SIZES), *(f"pread-{n}-sum" for n in SIZES), "dd", "udp"]
@@ -65,44 +60,6 @@ def misses(row):
     return found
 
 
-def output(*command):
-    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT).stdout.strip()
-
-
-NOT_BOOTED = 126  # tests/vm/run
-
-
-def run_guest(kernel, append, cases, options, accelerator):
-    """One try. Returns the rows and tests/vm/run's status."""
-    release = output(PROJECT + "/tests/vm/kernel", "release", kernel)
-    module = f"{PROJECT}/build/demo/ub-{kernel}.ko"
-    shutil.copy(os.environ.get("UB_MODULE", f"{PROJECT}/build/{release}/ub.ko"), module)
-    environment = {**os.environ, "UB_MODULE": module, "UB_QEMU_ACCEL": accelerator,
-                   "UB_PROGRAMS": PROJECT + "/build/demo", "UB_ENV": "UB_MODULE UB_PROGRAMS"}
-    process = subprocess.Popen(
-        [PROJECT + "/tests/vm/run", "--kernel", kernel, "--append", append, "--cpus", "2",
-         "--timeout", str(120 + 90 * len(cases)), "--", "/usr/bin/python3", HERE + "/measure.py",
-         *options, *cases],
-        stdout=subprocess.PIPE, text=True, env=environment)
-    rows = []
-    for line in process.stdout:
-        rows.append({**json.loads(line), "kernel": kernel, "append": append})
-    return rows, process.wait()
-
-
-def guest(kernel, append, cases, options):
-    """Runs the cases in one guest. Returns their rows, and whether it ended well."""
-    print(f"demo: Linux {kernel}, {append}: {len(cases)} cases", file=sys.stderr, flush=True)
-    # Two CPUs that run at once, as translations are made beside the programs they are for. The
-    # emulator then sometimes fails to boot (tests/vm/run says why): once more, in turns.
-    rows, status = run_guest(kernel, append, cases, options, "tcg,thread=multi")
-    if status == NOT_BOOTED:
-        rows, status = run_guest(kernel, append, cases, options, "tcg,thread=single")
-    if status:
-        print(f"demo: that guest ended with exit status {status}", file=sys.stderr)
-    return rows, status == 0 and len(rows) == len(cases)
-
-
 def rate(value):
     return f"{value / 1e6:.3f} M" if value >= 1e6 else f"{value / 1e3:.1f} k"
 
@@ -120,14 +77,7 @@ def table(rows):
                       "" if outside else f"{row['chained']:.1%}", exits or "-",
                       "" if outside else "never" if first is None else f"{first:.0f} ms",
                       "yes" if row["equal"] else "NO"))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    for line in lines:
-        print("  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip())
-
-
-def cpu_model():
-    with open("/proc/cpuinfo") as f:
-        return next((line.split(":")[1].strip() for line in f if line.startswith("model name")), "unknown")
+    print_table(lines)
 
 
 def main():
@@ -138,7 +88,7 @@ def main():
         cases = [case for case in cases if not chosen or case in chosen]
         if not cases:
             continue
-        got, well = guest(kernel, append, cases, options)
+        got, well = guest("demo", kernel, append, cases, options, 120 + 90 * len(cases))
         rows += got
         complete &= well
 
@@ -150,13 +100,7 @@ def main():
         if found:
             print(f"misses: {row['case']} ({row['kernel']}, {row['append']}): {'; '.join(found)}")
     equal = all(row["equal"] for row in rows)
-    os.makedirs(os.path.dirname(RESULTS), exist_ok=True)
-    with open(RESULTS, "w") as f:
-        json.dump({"name": "demo", "commit": output("git", "rev-parse", "HEAD"),
-                   "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                   "cpu": "QEMU TCG on " + cpu_model(), "rows": rows,
-                   "totals": {"passed": len(rows) - failed, "failed": failed, "skipped": 0}}, f, indent=1)
-        f.write("\n")
+    write_results("demo", rows, failed)
     if not complete:
         print("not every guest ran to its end")
     if not equal:
