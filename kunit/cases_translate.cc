@@ -322,6 +322,54 @@ UB_CASE(translate, calls_not_seen_are_cold_without_an_eager_budget)
 	CHECK(!exit_of(*seen, ExitReason::kCold));
 }
 
+/* One function, called from two places: what it does for one caller is not expected for the other. */
+UB_CASE(translate, what_is_learned_holds_within_the_same_calls)
+{
+	Translator translate(test);
+	const uint32_t first = ub::calls_within(ub::kNoCalls, kGuest + 5);
+	const uint32_t second = ub::calls_within(ub::kNoCalls, kGuest + 10);
+	const Observation learned[] = {{kGuest, kGuest + 12}, {kGuest + 5, kGuest + 12},
+				       {kGuest + 12, kGuest + 18, first}};
+
+	/* call 1f; call 1f; syscall; 1: call 2f; ret; 2: ret */
+	translate.budget.eager_instructions = 0;
+	const auto t = translate("\xe8\x07\x00\x00\x00\xe8\x02\x00\x00\x00\x0f\x05"
+				 "\xe8\x01\x00\x00\x00\xc3\xc3", learned);
+	CHECK(t);
+	CHECK_EQ(exits_of(*t, ExitReason::kCold), 1);
+	const ub::sfi::Exit *cold = exit_of(*t, ExitReason::kCold);
+	CHECK_EQ(cold->from, kGuest + 12);
+	CHECK_EQ(cold->to, kGuest + 18);
+	CHECK_EQ(cold->calls, second);
+}
+
+/* Two ways lead on to the same block, and for neither is there a budget: both can be learned. */
+UB_CASE(translate, a_block_that_the_eager_budget_leaves_out_is_cold)
+{
+	Translator translate(test);
+	uint32_t cold = 0;
+
+	/* call 1f; syscall; 1: jz 2f; nop; 2: nop; ret */
+	translate.budget.eager_instructions = 2;
+	const auto t = translate("\xe8\x02\x00\x00\x00\x0f\x05\x74\x01\x90\x90\xc3");
+	CHECK(t);
+	CHECK(!exit_of(*t, ExitReason::kBudget));
+	for (const ub::sfi::Exit &exit : t->verified.image().exits) {
+		if (exit.reason != ExitReason::kCold)
+			continue;
+		cold++;
+		CHECK(exit.from == kGuest + 7 || exit.from == kGuest + 9);
+		CHECK_EQ(exit.to, kGuest + 10);
+	}
+	CHECK_EQ(cold, 2u);
+
+	const Observation learned[] = {{kGuest + 9, kGuest + 10}};
+	const auto seen = translate("\xe8\x02\x00\x00\x00\x0f\x05\x74\x01\x90\x90\xc3", learned);
+	CHECK(seen);
+	CHECK(!exit_of(*seen, ExitReason::kCold));
+	CHECK_EQ(exit_of(*seen, ExitReason::kSyscall)->ip, kGuest + 7);
+}
+
 UB_CASE(translate, many_targets_are_compared_in_groups)
 {
 	Translator translate(test);
@@ -362,7 +410,11 @@ UB_CASE(translate, budgets_end_in_exits)
 	const auto t = translate("\x31\xc0\x31\xc0\x31\xc0\x31\xc0\x31\xc0\x0f\x05");
 	CHECK(t);
 	CHECK_EQ(t->guest_instructions, 3);
-	CHECK_EQ(exit_of(*t, ExitReason::kBudget)->ip, kGuest + 6);
+	const ub::sfi::Exit *budget = exit_of(*t, ExitReason::kBudget);
+	CHECK_EQ(budget->ip, kGuest + 6);
+	/* It can be learned: next time the budget goes there first. */
+	CHECK_EQ(budget->from, kGuest + 4);
+	CHECK_EQ(budget->to, kGuest + 6);
 }
 
 UB_CASE(translate, too_little_room_is_too_big)

@@ -50,6 +50,8 @@ constexpr uint32_t kVectorShare = 8;
 
 constexpr uint32_t kMaxTranslations = 1024;	/* of one space */
 
+static_assert(profiler::kMaxWays == translator::kMostWays);
+
 constexpr int kNoMemoryError = 12;		/* ENOMEM */
 
 sfi::Contract g_contract;
@@ -185,7 +187,7 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 	Translation *gone = nullptr;
 
 	if (chain.missed.from.value && !site.learned)
-		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * profiler::kMaxObservations));
+		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * (profiler::kMaxObservations + profiler::kMaxWays)));
 
 	uint64_t now_ns = ubk_now_ns();
 	{
@@ -272,6 +274,7 @@ Result<Translation *> translate_site(ub_space &space, Site &site, Arena &arena, 
 	request.mm = space.mm;
 	request.start = site.start;
 	request.learned = site.observations();
+	request.ways = site.ways();
 	request.stack = site.stack_at_start();
 	request.stack_at_end = site.stack_at_end();
 	request.vectors = site.vectors;
@@ -287,6 +290,7 @@ Result<Translation *> translate_site(ub_space &space, Site &site, Arena &arena, 
 	}
 	uint32_t bytes = uint32_t(made->verified.image().bytes.size());
 	ubk_trace_translate(site.start.value, made->guest_instructions, bytes, "ok");
+	profiler::keep_ways(site, made->ways);
 	ubk_code_trim(code.address.value, code.bytes, bytes);
 
 	auto translation = runtime::make_translation(site.start, made->verified, made->sources, site);

@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Observation: a branch that was seen taken (a direct call or jump, an indirect branch or
+/*
+ * Observation: a branch that was seen taken (a direct call or jump, an indirect branch or
  * a return) for which a translation had no code. Sites collect them, the translator
- * follows them. */
+ * follows them. It says what calls were open then, as what a library's function does for one
+ * caller it seldom does for all.
+ */
 #pragma once
+
+#include <cstdint>
 
 #include "base/address.h"
 
 namespace ub {
 
+/* A chain of open calls by their return addresses, outermost first: a hash. Chains that have the same
+ * are told apart no more, which is a worse guess and nothing else. */
+inline constexpr uint32_t kNoCalls = 0;
+inline constexpr uint32_t kAnyCalls = ~uint32_t(0);
+
+constexpr uint32_t calls_within(uint32_t calls, UserAddr return_address)
+{
+	const uint64_t mixed = (calls + 1 + return_address.value) * 0x9e3779b97f4a7c15;
+
+	return uint32_t(mixed >> 33);	/* never kAnyCalls */
+}
+
 struct Observation {
 	UserAddr from;	/* the branch instruction */
 	UserAddr to;	/* where it went */
+	uint32_t calls = kAnyCalls;	/* made since the gap began, and open */
 };
 
 } // namespace ub

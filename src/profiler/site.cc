@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The sites of an address space: a hash table that only grows. See site.h. */
 
+#include <algorithm>
+
 #include "kernel/services.h"
 #include "profiler/site.h"
 
@@ -105,10 +107,18 @@ void keep_stack_at_end(Site &site, uint64_t sp)
 		__atomic_store_n(&stack->end_count, peek(sp, stack->end_words), __ATOMIC_RELAXED);
 }
 
+void keep_ways(Site &site, std::span<const Observation> ways)
+{
+	if (!site.learned)
+		return;
+	site.ways_count = uint32_t(std::min<size_t>(ways.size(), kMaxWays));
+	std::copy_n(ways.begin(), site.ways_count, site.learned + kMaxObservations);
+}
+
 bool learn(Site &site, const Observation &seen)
 {
 	for (const Observation &known : site.observations())
-		if (known.from == seen.from && known.to == seen.to)
+		if (known.from == seen.from && known.to == seen.to && known.calls == seen.calls)
 			return false;
 	if (site.learned_count == kMaxObservations)
 		return false;

@@ -27,6 +27,7 @@ enum class Stage : uint8_t {
 };
 
 inline constexpr uint32_t kMaxObservations = 512;
+inline constexpr uint32_t kMaxWays = 1536;
 inline constexpr uint32_t kMaxSites = UB_SITES_MAX;
 
 /* What was on the user's stack from rsp on upwards where a gap began once, which says what frames
@@ -60,12 +61,15 @@ struct Site {
 	uint64_t exits[UB_EXITS] = {};	/* runs that left inside the gap */
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
 	uint32_t learned_count = 0;
-	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */
+	uint32_t ways_count = 0;
+	Observation *learned = nullptr;	/* kMaxObservations and kMaxWays, from the first miss on */
 	Stack *stack = nullptr;		/* from when it was about to become hot on */
 
 	std::span<const uint64_t> stack_at_start() const;
 	std::span<const uint64_t> stack_at_end() const;
 	std::span<const Observation> observations() const { return {learned, learned_count}; }
+	/* How execution got to them: the translator's, and only its worker's. */
+	std::span<const Observation> ways() const { return {learned + kMaxObservations, ways_count}; }
 };
 
 class Sites {
@@ -102,6 +106,9 @@ private:
  * Context: the thread's own, may sleep. */
 void keep_stack_at_start(Site &site, uint64_t sp);
 void keep_stack_at_end(Site &site, uint64_t sp);
+
+/* Remembers the translator's ways() for its next time, if anything was learned. By the worker. */
+void keep_ways(Site &site, std::span<const Observation> ways);
 
 /* Records a missed branch. Under the space's lock; site.learned is not null.
  * Return: true if it was new. */

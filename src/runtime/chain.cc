@@ -131,10 +131,10 @@ void leave_inside(const Loop &loop, const ub_exit &exit, ub_thread &thread, Chai
 	loop.regs->orig_ax = kNotAtSyscall;
 	thread.count[UB_COUNT_exits]++;
 	thread.count[UB_COUNT_exit_syscall + exit.reason]++;
-	if (chain.reason == sfi::ExitReason::kCold)
-		chain.missed = {UserAddr(exit.from), UserAddr(exit.to)};
+	if (chain.reason == sfi::ExitReason::kCold || (chain.reason == sfi::ExitReason::kBudget && exit.to))
+		chain.missed = {UserAddr(exit.from), UserAddr(exit.to), exit.calls};
 	else if (chain.reason == sfi::ExitReason::kTarget && UserAddr(loop.target).in_user_half())
-		chain.missed = {UserAddr(exit.from), UserAddr(loop.target)};
+		chain.missed = {UserAddr(exit.from), UserAddr(loop.target), exit.calls};
 }
 
 /* Acts upon where ub_enter() ended. */

@@ -22,7 +22,7 @@ struct Chain {
 	ChainEnd end = ChainEnd::kGap;
 	sfi::ExitReason reason = sfi::ExitReason::kSyscall;	/* of a kExit */
 	profiler::Site *site = nullptr;	/* whose translation ran last; null: none did */
-	Observation missed;		/* of a kExit by kCold or kTarget, else {0, 0} */
+	Observation missed;		/* of a kExit by kCold, kTarget or kBudget, else {0, 0} */
 	bool bounded = false;		/* it ended since it was long enough */
 	profiler::Site *weigh = nullptr; /* a site whose payoff is to be weighed */
 };

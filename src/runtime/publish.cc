@@ -44,7 +44,7 @@ Result<Translation *> make_translation(UserAddr start, const sfi::VerifiedImage 
 	auto *copied = reinterpret_cast<Extent *>(memory + sources_at);
 	for (size_t i = 0; i < image.exits.size(); i++)
 		new (&exits[i]) ub_exit{image.exits[i].ip.value, image.exits[i].from.value, image.exits[i].to.value,
-					uint8_t(image.exits[i].reason)};
+					image.exits[i].calls, uint8_t(image.exits[i].reason)};
 	for (size_t i = 0; i < sources.size(); i++)
 		new (&copied[i]) Extent(sources[i]);
 

@@ -29,6 +29,7 @@ extern "C" {
 /* The beginning of a runtime::Translation, and a sfi::Exit. */
 struct ub_exit {
 	unsigned long ip, from, to;
+	unsigned int calls;
 	unsigned char reason;		/* 0: it is at a syscall */
 };
 struct ub_translation {

@@ -54,9 +54,10 @@ inline constexpr uint32_t kMaxExits = 16 * 1024;
  * at `ip` (a user address in the user half). */
 struct Exit {
 	UserAddr ip;		/* where the thread goes on; for kSyscall: behind the syscall instruction */
-	UserAddr from;		/* the branch that missed (kCold, kTarget); else ip */
-	UserAddr to;		/* its target where it is static (kCold); kTarget has it in UB_FRAME_TARGET */
+	UserAddr from;		/* the instruction behind which code is missing (kCold, kTarget, kBudget); else ip */
+	UserAddr to;		/* that code where it is static (kCold, kBudget); kTarget has it in UB_FRAME_TARGET */
 	ExitReason reason = ExitReason::kInstruction;
+	uint32_t calls = 0;	/* Observation::calls there; means nothing to the verifier */
 };
 
 /* If the instruction at offset `instruction` raises any exception, the thread goes on

@@ -2,20 +2,13 @@
 /*
  * DISCOVER → unroll → analyze → sanitize → emit → verify → publish
  *
- * Decides which guest code belongs to a gap's region. Blocks are found best first: a
- * path costs its instructions and a penalty for each unlikely turn, so the budget goes
- * to the near and learned code before it goes to error paths. Calls are followed when
- * they were seen taken or while the eager budget lasts; indirect branches and returns
- * to frames from before the gap go to learned targets, and to what a hint says. Untrusted.
+ * Decides which guest code belongs to a gap's region. Blocks are found best first, by
+ * the cost of the path to them (discover_paths.cc), so the budget goes to the near and
+ * learned code before it goes to error paths. Untrusted.
  */
-#include "translator/discover.h"
-
 #include <algorithm>
 
-#include "translator/address_map.h"
-#include "translator/guest_code.h"
-#include "translator/hints.h"
-#include "translator/learned.h"
+#include "translator/discovery.h"
 #include "translator/sanitize.h"
 
 namespace ub::translator {
@@ -23,74 +16,14 @@ namespace ub::translator {
 namespace {
 
 constexpr uint32_t kMaxPages = 384;
-constexpr uint32_t kMaxContexts = 2048;
 constexpr uint32_t kMaxBlockInsns = 128;
-
-/* Penalties, in instructions of path length. */
-constexpr uint32_t kTakenForward = 8;
-constexpr uint32_t kTakenFar = 400;	/* out-of-line cold code */
-constexpr uint32_t kUnseenCall = 40;
-constexpr int64_t kFar = 4096;
-
-/* A path up to a block. */
-struct Path {
-	uint32_t cost;
-	int32_t stack;		/* how far it has moved the user's rsp */
-	uint32_t from;		/* its last block */
-
-	Path costing(uint32_t other) const { return {other, stack, from}; }
-};
-
-/* A block to decode, and the cheapest known path to it. */
-struct Candidate {
-	Path path;
-	uint32_t block;
-};
 
 bool dearer(const Candidate &a, const Candidate &b)
 {
 	return a.path.cost != b.path.cost ? a.path.cost > b.path.cost : a.block > b.block;
 }
 
-class Discovery {
-public:
-	Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena);
-	Result<Region> run();
-
-private:
-	uint32_t insn_at(UserAddr address);
-	uint32_t child_context(uint32_t parent, UserAddr return_address, bool eager);
-	void seen(uint32_t context);
-	bool may_grow(uint32_t context) const;
-
-	void want(const Successor &to, const Path &path);
-	void split(uint32_t block, UserAddr at);
-	void decode(const Candidate &found);
-	void finish(Block &block, const Insn &last, int32_t stack);
-	void finish_call(Block &block, const Insn &call);
-	void finish_targets(Block &block, const Insn &branch, int32_t stack);
-	void add_targets(uint32_t context, const Insn &branch, UserAddr hint);
-	UserAddr hint(const Block &block, const Insn &branch, int32_t stack);
-	void want_successors(const Block &block, const Path &path);
-	uint32_t turn(const Insn &branch, const Successor &to, uint32_t cost) const;
-	uint32_t unseen_turn(const Block &block, const Insn &branch, uint32_t cost) const;
-	void resolve(Successor &to) const;
-
-	const Request &request_;
-	const sfi::Contract &contract_;
-	Arena &arena_;
-	GuestCode code_;
-	Hints hints_;
-	Decoder decoder_;
-	Region region_;
-	uint32_t limit_;
-	uint32_t eager_used_ = 0;
-	AddressMap insn_index_;		/* address → insn */
-	AddressMap block_index_;	/* (context, address) → the block that holds the instruction */
-	AddressMap context_index_;	/* (parent, return address) → context */
-	Table<Candidate> queue_;	/* a heap, cheapest first */
-	Learned learned_;
-};
+} // namespace
 
 Discovery::Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 	: request_(request), contract_(contract), arena_(arena), code_(request.mm, arena, kMaxPages),
@@ -150,6 +83,7 @@ uint32_t Discovery::child_context(uint32_t parent, UserAddr return_address, bool
 	child.parent = parent;
 	child.depth = region_.contexts[parent].depth + 1;
 	child.return_address = return_address;
+	child.calls = calls_within(region_.contexts[parent].calls, return_address);
 	child.eager = eager || region_.contexts[parent].eager;
 	if (!return_address.in_user_half())
 		return AddressMap::kMissing;
@@ -273,7 +207,7 @@ void Discovery::decode(const Candidate &found)
 		region_.instructions++;
 		if (region_.contexts[block.context].eager) {
 			eager_used_++;
-			if (!learned_.from(at).empty())
+			if (learned_.seen(at, calls(block.context)))
 				seen(block.context);
 		}
 		if (insn.kind >= Kind::kJump)
@@ -321,130 +255,6 @@ void Discovery::finish(Block &block, const Insn &last, int32_t stack)
 	}
 }
 
-void Discovery::finish_call(Block &block, const Insn &call)
-{
-	const bool eager = !learned_.has(call.address, UserAddr(call.target));
-	const bool follow = !eager || eager_used_ < request_.budget.eager_instructions;
-	const uint32_t child = follow ? child_context(block.context, call.next(), eager)
-				      : uint32_t(AddressMap::kMissing);
-
-	block.end = End::kCall;
-	block.next = {UserAddr(call.target), child == AddressMap::kMissing ? 0 : child, kNoBlock};
-	block.taken = {};
-	if (child == AddressMap::kMissing)
-		block.next.address = UserAddr(~uint64_t(0));
-}
-
-void Discovery::finish_targets(Block &block, const Insn &branch, int32_t stack)
-{
-	block.end = End::kTargets;
-	block.next = {};
-	block.first_target = uint32_t(region_.targets.size());
-
-	if (branch.kind == Kind::kReturn && block.context) {
-		const Context &c = region_.contexts[block.context];
-		region_.targets.push_back({c.return_address, c.parent});
-	} else {
-		add_targets(block.context, branch, hint(block, branch, stack));
-	}
-	block.target_count = uint32_t(region_.targets.size()) - block.first_target;
-}
-
-/* Where a branch may go that was not seen to. 0: no hint. */
-UserAddr Discovery::hint(const Block &block, const Insn &branch, int32_t stack)
-{
-	if (branch.kind == Kind::kReturn)
-		return hints_.return_at(stack);
-	return branch.mem.present ? hints_.through(branch.mem) : hints_.through(branch.regs[0].reg, region_, block);
-}
-
-/* Those seen first; then, if it is another one, what a hint says. */
-void Discovery::add_targets(uint32_t context, const Insn &branch, UserAddr hint)
-{
-	const std::span<const Observation> seen = learned_.from(branch.address);
-	uint32_t left = request_.budget.targets;
-
-	if (branch.kind == Kind::kIndirectCall) {
-		if (seen.empty() && (!hint.value || eager_used_ >= request_.budget.eager_instructions))
-			return;
-		context = child_context(context, branch.next(), seen.empty());
-		if (context == AddressMap::kMissing)
-			return;
-	}
-	for (const Observation &o : seen) {
-		if (!left)
-			return;
-		if (!o.to.in_user_half())
-			continue;
-		left--;
-		region_.targets.push_back({o.to, context});
-	}
-	if (left && hint.value && !learned_.has(branch.address, hint))
-		region_.targets.push_back({hint, context});
-}
-
-/* The cost of the path to a branch's target. One seen taken is where execution goes: paths
- * are counted from there anew. */
-uint32_t Discovery::turn(const Insn &branch, const Successor &to, uint32_t cost) const
-{
-	const int64_t distance = to.address - branch.address;
-
-	if (learned_.has(branch.address, to.address))
-		return 0;
-	if (distance <= 0 && distance > -kFar)
-		return cost;
-	return cost + (distance > kFar || distance < -kFar ? kTakenFar : kTakenForward);
-}
-
-/* The same of an indirect branch's where a hint says it goes. */
-uint32_t Discovery::unseen_turn(const Block &block, const Insn &branch, uint32_t cost) const
-{
-	/* A frame from before the gap is returned to, sooner or later. */
-	if (branch.kind == Kind::kReturn)
-		return block.context ? cost : 0;
-	if (branch.kind == Kind::kIndirectCall)
-		return learned_.from(branch.address).empty() ? cost + kUnseenCall : 0;
-	return cost;
-}
-
-void Discovery::want_successors(const Block &given, const Path &path)
-{
-	const Block block = given;	/* want() may split the block itself */
-
-	switch (block.end) {
-	case End::kFallThrough:
-	case End::kJump:
-		want(block.next, path);
-		break;
-	case End::kBranch: {
-		const Insn &branch = region_.of(block).back();
-		want(block.next, path.costing(learned_.has(branch.address, block.next.address) ? 0 : path.cost));
-		want(block.taken, path.costing(turn(branch, block.taken, path.cost)));
-		break;
-	}
-	case End::kCall: {
-		const Insn &call = region_.of(block).back();
-		const bool seen = learned_.has(call.address, block.next.address);
-		want(block.next, path.costing(seen ? 0 : path.cost + kUnseenCall));
-		break;
-	}
-	case End::kTargets: {
-		const Insn &branch = region_.of(block).back();
-		const uint32_t unseen = unseen_turn(block, branch, path.cost);
-		for (const Successor &target : region_.targets_of(block))
-			want(target, path.costing(learned_.has(branch.address, target.address) ? 0 : unseen));
-		break;
-	}
-	case End::kUnread:
-	case End::kBudget:
-	case End::kUnseen:
-	case End::kSyscall:
-	case End::kRefused:
-	case End::kVector:
-		break;
-	}
-}
-
 void Discovery::resolve(Successor &to) const
 {
 	const uint32_t index = block_index_.find(to.context, to.address);
@@ -479,6 +289,9 @@ Result<Region> Discovery::run()
 	for (Block &block : region_.blocks) {
 		resolve(block.next);
 		resolve(block.taken);
+		/* The block it would go on with is known, and no budget was left to decode it. */
+		if (block.end == End::kFallThrough && block.next.block == kNoBlock)
+			block.end = region_.instructions < limit_ ? End::kUnseen : End::kBudget;
 	}
 	for (Successor &target : region_.targets)
 		resolve(target);
@@ -486,11 +299,69 @@ Result<Region> Discovery::run()
 	return region_;
 }
 
+namespace {
+
+/* Adds how each block that an observation was made in was reached: found from block to block, by
+ * the cheapest path, which is where execution is likely to have gone. */
+void add_ways(const Region &region, const Learned &learned, Arena &arena, Table<Observation> &ways)
+{
+	bool *on_a_way = arena.make<bool>(region.blocks.size());
+
+	for (uint32_t i = 0; on_a_way && i < region.blocks.size(); i++) {
+		const Block &block = region.blocks[i];
+		const uint32_t calls = region.contexts[block.context].calls;
+		const std::span<const Insn> insns = region.of(block);
+		/* Where a budget ended is in the middle of a block now. */
+		if (!block.decoded || std::none_of(insns.begin(), insns.end(),
+						   [&](const Insn &insn) { return learned.seen(insn.address, calls); }))
+			continue;
+		for (uint32_t at = i; !on_a_way[at] && region.blocks[at].found_from != kNoBlock;) {
+			const uint32_t from = region.blocks[at].found_from;
+			const Block &before = region.blocks[from];
+			on_a_way[at] = true;
+			if (before.count)
+				ways.push_back({region.of(before).back().address, region.blocks[at].start,
+						region.contexts[before.context].calls});
+			at = from;
+		}
+	}
+}
+
 } // namespace
 
+/*
+ * A region that the budget ended is discovered anew with the ways to what was learned in it as if they
+ * had been learned, too: what lies beside them then costs the same wherever it is, and the budget goes to
+ * what is near any of them instead of all that is near the entry. The next translation begins with these ways.
+ */
 Result<Region> discover(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 {
-	return Discovery(request, instructions, contract, arena).run();
+	constexpr uint32_t kPasses = 2;
+	const size_t learned = request.learned.size();
+	Table<Observation> known(arena, learned + kMostWays);
+	Request informed = request;
+
+	for (const Observation &seen : request.learned)
+		known.push_back(seen);
+	for (const Observation &way : request.ways)
+		known.push_back(way);
+	char *const begin = arena.mark();
+	for (uint32_t pass = 1;; pass++) {
+		informed.learned = known.span();
+		Region region = TRY(Discovery(informed, instructions, contract, arena).run());
+		if (region.instructions < instructions || !learned)
+			return region;
+		if (pass == kPasses) {
+			/* With these it is found again, up to where its budget ended. */
+			region.ways = known.span().subspan(learned);
+			return region;
+		}
+		known.resize_down(learned);
+		add_ways(region, Learned(request, arena), arena, known);
+		if (arena.exhausted())
+			return Fault::kNoMemory;
+		arena.rewind(begin);
+	}
 }
 
 } // namespace ub::translator

@@ -20,6 +20,10 @@ constexpr uint32_t kLabelsPerBlock = 8;
 constexpr uint32_t kLabelsPerString = 16;
 constexpr uint32_t kFaultsPerString = 24;
 
+/* Reasons, two variants of each; with the contexts they are tags of an AddressMap, below 2^16. */
+constexpr uint32_t kExitKinds = 32;
+static_assert(2 * uint32_t(sfi::ExitReason::kBudget) + 1 < kExitKinds && kMaxContexts * kExitKinds <= 1 << 16);
+
 uint32_t max_exits(const Region &region)
 {
 	return uint32_t(2 * region.instructions + 2 * region.blocks.size());
@@ -63,7 +67,9 @@ Emitter::Emitter(const Region &region, Plan &plan, const Layout &layout, const s
 
 uint32_t Emitter::exit(Reason reason, UserAddr ip, UserAddr from, UserAddr to, uint32_t variant)
 {
-	const uint32_t tag = uint32_t(reason) * 2 + variant;
+	/* What can be learned is told apart by the calls it is within. */
+	const bool learnable = reason == Reason::kCold || reason == Reason::kTarget || reason == Reason::kBudget;
+	const uint32_t tag = (learnable ? context_ * kExitKinds : 0) + uint32_t(reason) * 2 + variant;
 	const uint32_t known = exit_index_.find(tag, from);
 
 	if (known != AddressMap::kMissing)
@@ -72,6 +78,7 @@ uint32_t Emitter::exit(Reason reason, UserAddr ip, UserAddr from, UserAddr to, u
 	exit.ip = ip;
 	exit.from = from;
 	exit.to = to;
+	exit.calls = region_.contexts[context_].calls;
 	exit.reason = reason;
 	const uint32_t number = uint32_t(exits_.size());
 	if (!exits_.push_back(exit) || !stubs_.push_back(as_.label()) || !exit_index_.put(tag, from, number)) {
@@ -154,6 +161,7 @@ void Emitter::block(uint32_t index)
 	const Layout::Place &place = layout_.places[index];
 	const std::span<const Insn> insns = region_.of(block);
 
+	context_ = block.context;
 	copy_ = arrivals_[index].edges == place.predecessors ? arrivals_[index].copy : Copy();
 	if (!place.joined)
 		stack_ = {sfi::Value::kUser, true, -kStackWindow / 2, kStackWindow / 2};

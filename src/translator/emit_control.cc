@@ -63,6 +63,8 @@ void Emitter::fall_through(const Block &block, const Insn *last)
 		leave_by(exit(Reason::kInstruction, next));
 	else if (block.end == End::kUnseen && last)
 		leave_by(cold_exit(*last, block.next, 1));
+	else if (last)
+		leave_by(exit(Reason::kBudget, next, last->address, next, 1));
 	else
 		leave_by(exit(Reason::kBudget, next));
 }

@@ -61,7 +61,8 @@ private:
 	void poll(UserAddr ip, bool flags_live);
 	void arrive(uint32_t at);
 	void finish_stubs();
-	/* The number of an exit; two with the same reason, `from` and variant are one. */
+	/* The number of an exit; two with the same reason, `from` and variant are one, if what can be
+	 * learned by them is the same. */
 	uint32_t exit(Reason reason, UserAddr ip, UserAddr from, UserAddr to, uint32_t variant);
 	uint32_t exit(Reason reason, UserAddr ip) { return exit(reason, ip, ip, UserAddr(0), 0); }
 	/* Ends a straight line with an exit: its stub right here, or a jump to it. */
@@ -150,6 +151,7 @@ private:
 	Table<sfi::FaultEntry> faults_;	/* `stub` is an exit's number until finish_stubs() */
 	sfi::Value stack_;		/* what the verifier knows of r11 */
 	Copy copy_;
+	uint32_t context_ = 0;		/* of the current block */
 	uint32_t after_ = kNoBlock;	/* the block laid out behind the current one */
 	bool failed_ = false;		/* an instruction could not be encoded */
 };

@@ -12,7 +12,14 @@ namespace {
 
 bool before(const Observation &a, const Observation &b)
 {
-	return a.from != b.from ? a.from < b.from : a.to < b.to;
+	if (a.from != b.from)
+		return a.from < b.from;
+	return a.to != b.to ? a.to < b.to : a.calls < b.calls;
+}
+
+bool within(const Observation &seen, uint32_t calls)
+{
+	return seen.calls == calls || seen.calls == kAnyCalls;
 }
 
 } // namespace
@@ -30,7 +37,7 @@ Learned::Learned(const Request &request, Arena &arena)
 std::span<const Observation> Learned::from(UserAddr branch) const
 {
 	const Observation *end = sorted_.end();
-	const Observation *low = std::lower_bound(sorted_.begin(), end, Observation{branch, UserAddr(0)}, before);
+	const Observation *low = std::lower_bound(sorted_.begin(), end, Observation{branch, UserAddr(0), 0}, before);
 	const Observation *high = low;
 
 	while (high != end && high->from == branch)
@@ -40,7 +47,24 @@ std::span<const Observation> Learned::from(UserAddr branch) const
 
 bool Learned::has(UserAddr branch, UserAddr target) const
 {
-	return std::binary_search(sorted_.begin(), sorted_.end(), Observation{branch, target}, before);
+	const std::span<const Observation> all = from(branch);
+
+	return std::any_of(all.begin(), all.end(), [&](const Observation &o) { return o.to == target; });
+}
+
+bool Learned::has(UserAddr branch, UserAddr target, uint32_t calls) const
+{
+	const std::span<const Observation> all = from(branch);
+
+	return std::any_of(all.begin(), all.end(),
+			   [&](const Observation &o) { return o.to == target && within(o, calls); });
+}
+
+bool Learned::seen(UserAddr branch, uint32_t calls) const
+{
+	const std::span<const Observation> all = from(branch);
+
+	return std::any_of(all.begin(), all.end(), [&](const Observation &o) { return within(o, calls); });
 }
 
 } // namespace ub::translator

@@ -15,9 +15,12 @@ public:
 	/* Empty when the arena is exhausted. */
 	Learned(const Request &request, Arena &arena);
 
-	/* Where a branch was seen to go, ascending. */
+	/* Where a branch was seen to go, ascending, some targets more than once. */
 	std::span<const Observation> from(UserAddr branch) const;
+	/* Whether it was seen to go there; or, within these calls, at all. */
 	bool has(UserAddr branch, UserAddr target) const;
+	bool has(UserAddr branch, UserAddr target, uint32_t calls) const;
+	bool seen(UserAddr branch, uint32_t calls) const;
 
 private:
 	Table<Observation> sorted_;

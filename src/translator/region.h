@@ -14,12 +14,14 @@
 
 #include "base/arena.h"
 #include "base/extent.h"
+#include "base/observation.h"
 #include "translator/insn.h"
 #include "translator/lowering.h"
 
 namespace ub::translator {
 
 inline constexpr uint32_t kNoBlock = ~uint32_t(0);
+inline constexpr uint32_t kMaxContexts = 2048;
 
 /* One way on from a block. */
 struct Successor {
@@ -64,6 +66,7 @@ struct Context {
 	uint32_t parent = 0;
 	uint32_t depth = 0;
 	UserAddr return_address;
+	uint32_t calls = kNoCalls;	/* as observations have it */
 	bool eager = false;		/* reached by a call that was not yet seen taken */
 };
 
@@ -74,6 +77,7 @@ struct Region {
 	Table<Context> contexts;
 	Table<Successor> targets;
 	std::span<const Extent> sources;
+	std::span<const Observation> ways;	/* as Request::ways, for the next time */
 	uint32_t instructions = 0;	/* sum of the blocks' counts */
 
 	std::span<const Insn> of(const Block &b) const { return {insns.begin() + b.first, b.count}; }

@@ -52,7 +52,7 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 		return Fault::kNoCodeSpace;
 	image.bytes = {reinterpret_cast<const uint8_t *>(code.address.value), image.bytes.size()};
 	const sfi::VerifiedImage verified = TRY(sfi::verify(image, contract, verify_arena, refusal));
-	return Translated{verified, region.sources, discovered};
+	return Translated{verified, region.sources, region.ways, discovered};
 }
 
 } // namespace

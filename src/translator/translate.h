@@ -33,6 +33,8 @@ struct Request {
 	struct ubk_mm *mm = nullptr;	/* whose code: passed on to ubk_guest_read() */
 	UserAddr start;			/* the gap's first instruction */
 	std::span<const Observation> learned;
+	/* Translated::ways of the last time: how execution got to what was learned. */
+	std::span<const Observation> ways;
 	/* What was on the user's stack from rsp on upwards where the gap began once: for hints,
 	 * and free to change meanwhile. May be empty. */
 	std::span<const uint64_t> stack;
@@ -53,8 +55,11 @@ struct Reservation {
 struct Translated {
 	sfi::VerifiedImage verified;
 	std::span<const Extent> sources;	/* what it was made from: in the arena; ascending, disjoint */
+	std::span<const Observation> ways;	/* in the arena, too; empty if all fitted */
 	uint32_t guest_instructions;
 };
+
+inline constexpr uint32_t kMostWays = 1536;
 
 /* Takes the dump, a line at a time: `guest | decision | emitted`. */
 class DumpSink {
