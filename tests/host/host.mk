@@ -2,10 +2,11 @@
 #
 # The core as an ordinary user-space library, and the tests that run it.
 #
-#   make -f tests/host/host.mk [SANITIZE=1|LIBFUZZER=1] lib|tests|fuzz|proof|bench|check|differential|clean
+#   make -f tests/host/host.mk [SANITIZE=1|LIBFUZZER=1] lib|tests|fuzz|replay|proof|bench|check|differential|clean
 #
 # From the project's root. SANITIZE=1 builds everything with ASan and UBSan beside
-# the plain build, LIBFUZZER=1 the fuzz targets with clang, ASan and libFuzzer. sources.list, which the module's Kbuild reads too, names the core's
+# the plain build, LIBFUZZER=1 the fuzz targets with clang, ASan and libFuzzer. sources.list,
+# which the module's Kbuild reads too, names the core's
 # files; they get the kernel's language flags here as well, so that what only works
 # in user space fails on the host first.
 
@@ -37,7 +38,7 @@ zydis_sources := $(addprefix third_party/zydis/src/,Decoder.c DecoderData.c Shar
 mnemonic_names := third_party/zydis/src/Mnemonic.c
 host_sources  := $(addprefix tests/host/,services.cc code_memory.cc guest.cc)
 fuzz_sources  := $(addprefix tests/host/,fuzz_input.cc fuzz_code.cc fuzz_image.cc)
-programs      := $(fuzz_sources) $(addprefix tests/host/,fuzz_main.cc fuzz_libfuzzer.cc differential_main.cc)
+programs      := $(fuzz_sources) $(addprefix tests/host/,fuzz_main.cc fuzz_libfuzzer.cc differential_main.cc) bench/replay/replay.cc
 test_sources  := $(sort $(filter-out $(programs) $(host_sources),$(wildcard tests/host/*.cc)))
 asm_sources   := src/runtime/enter.S tests/host/native.S
 
@@ -72,7 +73,7 @@ real_objects := $(call object,$(addprefix tests/host/,real.cc follow.cc differen
 	$(call object,bench/host/learned_kernels.cc) $(OUT)/instructions.S.o
 objects := $(lib_objects) $(host_objects) $(test_objects) $(call object,$(programs) $(bench_sources))
 
-.PHONY: lib tests fuzz proof bench check differential clean
+.PHONY: lib tests fuzz replay proof bench check differential clean
 .DELETE_ON_ERROR:
 tests: $(OUT)/ub_tests
 lib: $(OUT)/libub.a
@@ -81,6 +82,7 @@ fuzz: $(OUT)/ub_fuzz_code $(OUT)/ub_fuzz_image
 else
 fuzz: $(OUT)/ub_fuzz
 endif
+replay: $(OUT)/ub_replay $(OUT)/ub_record
 proof: $(OUT)/ub_differential
 bench: $(addprefix $(OUT)/,bench_translate bench_sandbox kernels.so)
 
@@ -104,6 +106,14 @@ $(OUT)/libfuzzer_%.o: tests/host/fuzz_libfuzzer.cc $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	@echo "  CXX     $@"
 	@$(CXX) $(test_flags) -DUB_FUZZ_TARGET=$*_target -c -o $@ $<
+
+$(OUT)/ub_replay: $(call object,bench/replay/replay.cc) $(OUT)/libub.a
+	@echo "  LD      $@"
+	@$(CXX) $(sanitizers) -o $@ $^
+
+$(OUT)/ub_record: bench/replay/record.c
+	@echo "  CC      $<"
+	@$(CC) -O2 $(warnings) -D_GNU_SOURCE -o $@ $<
 
 $(OUT)/ub_differential: $(proof_objects) $(host_objects) $(OUT)/libub.a
 	@echo "  LD      $@"
