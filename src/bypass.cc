@@ -363,7 +363,7 @@ extern "C" unsigned int ub_space_invalidate(ub_space *space, unsigned long start
 			uncount(*space, *each);
 			/* Mapped again, it may become hot again. */
 			watch_again(*each->site);
-			each->site->learned_count = 0;
+			each->site->learned_count = each->site->ways_count = 0;
 		}
 	}
 	return runtime::retire(gone);

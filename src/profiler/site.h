@@ -69,7 +69,10 @@ struct Site {
 	std::span<const uint64_t> stack_at_end() const;
 	std::span<const Observation> observations() const { return {learned, learned_count}; }
 	/* How execution got to them: the translator's, and only its worker's. */
-	std::span<const Observation> ways() const { return {learned + kMaxObservations, ways_count}; }
+	std::span<const Observation> ways() const
+	{
+		return {learned ? learned + kMaxObservations : nullptr, ways_count};
+	}
 };
 
 class Sites {
