@@ -28,7 +28,8 @@ UB_RIG(scaled, "sar $3, %rsi\n mov (%rdi,%rsi,8), %rax");
 UB_RIG(short_address, "mov (%edi,%esi), %rax");
 UB_RIG(fs_sum, "mov %fs:(%rdi,%rsi), %rax");
 UB_RIG(gs_sum, "mov %gs:(%rdi,%rsi), %rax");
-UB_RIG(bit_string, "shl $3, %rsi\n bt %rsi, (%rdi)");
+/* Behind bt most flags are undefined: test defines them. */
+UB_RIG(bit_string, "shl $3, %rsi\n bt %rsi, (%rdi)\n setc %al\n test %al, %al");
 UB_RIG(prefetched, "prefetcht0 (%rdi,%rsi)\n prefetchw (%rdi,%rsi)");
 UB_RIG(vector, "movups (%rdi,%rsi), %xmm0\n movq %xmm0, %rax");
 UB_RIG(vector_stored, "movq %rdx, %xmm0\n movups %xmm0, (%rdi,%rsi)");
