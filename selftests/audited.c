@@ -46,12 +46,10 @@ static void hot_before(void *argument)
 int main(void)
 {
 	long before;
-	pid_t pid;
 
 	test_begin();
 	sides_begin();
-	pid = side_start(HOT, hot_before, NULL);
-	ok(child_ok(child_wait(pid, 30000)), "without audit the loop is chained");
+	ok(child_ok(side_run(HOT, hot_before, NULL)), "without audit the loop is chained");
 
 	if (audit_enable(1)) {
 		skip("audit cannot be switched on", "an audited thread is left alone");
@@ -59,8 +57,7 @@ int main(void)
 		return test_end();
 	}
 	before = side_stat(HOT, "chained");
-	pid = side_start(HOT, rounds, NULL);
-	ok(child_ok(child_wait(pid, 20000)) && side_stat(HOT, "chained") == before, "an audited thread is left alone");
+	ok(child_ok(side_run(HOT, rounds, NULL)) && side_stat(HOT, "chained") == before, "an audited thread is left alone");
 	audit_enable(0);
 	sides_end();
 	return test_end();

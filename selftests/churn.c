@@ -7,20 +7,12 @@
  */
 #include <pthread.h>
 
+#include "ub_code.h"
 #include "ub_test.h"
 
 #define PAGE 4096ul
 #define PAGES 8
 #define THREADS 4
-
-/* getppid; return VALUE */
-static const unsigned char code[] = {
-	0xb8, 110, 0, 0, 0,		/* mov $110, %eax */
-	0x0f, 0x05,			/* syscall */
-	0xb8, 0, 0, 0, 0,		/* mov $VALUE, %eax */
-	0xc3,				/* ret */
-};
-#define VALUE_AT 8
 
 static volatile int ended;
 static char *place;
@@ -53,13 +45,9 @@ static void map_code(void)
 
 	if (fd < 0 || ftruncate(fd, PAGES * PAGE))
 		broken("a file");
-	for (int page = 0; page < PAGES; page++) {
-		int value = page + 1;
-
-		if (pwrite(fd, code, sizeof(code), page * PAGE) != sizeof(code) ||
-		    pwrite(fd, &value, 4, page * PAGE + VALUE_AT) != 4)
+	for (int page = 0; page < PAGES; page++)
+		if (!code_write(fd, page * PAGE, page + 1))
 			broken("writing the file");
-	}
 	close(fd);
 	fd = open(name, O_RDONLY);
 	unlink(name);
@@ -72,15 +60,11 @@ static void map_code(void)
 int main(int argc, char **argv)
 {
 	pthread_t thread[THREADS];
-	struct cgroup cgroup;
 
 	signal(SIGTERM, end);
 	map_code();
-	if (argc > 1) {
-		snprintf(cgroup.path, sizeof(cgroup.path), "%.190s", argv[1]);
-		if (cgroup_join(&cgroup))
-			return 2;
-	}
+	if (argc > 1 && cgroup_join_path(argv[1]))
+		return 2;
 	for (int i = 0; i < THREADS; i++)
 		if (pthread_create(&thread[i], NULL, call, NULL))
 			return 2;

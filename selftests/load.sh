@@ -7,14 +7,9 @@
 
 . "$(dirname "$0")/tap.sh"
 
-if [ -z "${UB_MODULE:-}" ] || [ "$(id -u)" != 0 ]; then
-	skip "UB_MODULE does not name a module" "loading"
-	finish
-fi
-
+begin_loading
 group=/sys/fs/cgroup/ubtest.load
 mkdir -p "$group"
-absent || rmmod ub
 
 no_files() {
 	[ ! -e "$group/ub.enable" ] && [ ! -e "$group/ub.stat" ] && [ ! -e /sys/module/ub ] &&
@@ -62,15 +57,12 @@ for i in 1 2 3 4 5; do
 	check "$i: ub.enable reads inherit" test "$(cat "$group/ub.enable")" = inherit
 	check "$i: a second insmod fails" eval '! insmod "$UB_MODULE" 2>/dev/null'
 	echo 1 >"$group/ub.enable"
-	"$programs/spin" "$group" >"/tmp/spin.$$" &
-	spin=$!
+	start_spin "$group"
 	check "$i: a task chains" chains "$group"
 	check "$i: rmmod" fast_rmmod
 	check "$i: nothing of it stays" no_files
-	kill -TERM "$spin"
-	check "$i: the task went on rightly" wait "$spin"
+	check "$i: the task went on rightly" end_spin
 done
-rm -f "/tmp/spin.$$"
 
 for i in 1 2 3 4 5; do
 	insmod "$UB_MODULE" && rmmod ub || break

@@ -66,11 +66,9 @@ trial() { # NAME INTERVAL RANGES…
 	kill -TERM $churn
 	check "$name: the program went on rightly" wait $churn
 	sed 's/^/# /' "/tmp/churn.$$"
-	"$programs/spin" "$group" >"/tmp/churn.$$" &
-	spin=$!
+	start_spin "$group"
 	check "$name: the next one is fast" chains "$group"
-	kill -TERM $spin
-	check "$name: and right" wait $spin
+	check "$name: and right" end_spin
 	echo 0 >"$group/ub.enable"
 }
 

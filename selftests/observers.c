@@ -165,7 +165,7 @@ static void test_perf(const char *name, int (*open)(pid_t), long least)
 {
 	long counts[2][2];
 
-	for (enum side side = NATIVE; side <= HOT; side++)
+	for_each_side(side)
 		perf_counts(side, open, counts[side]);
 	if (counts[NATIVE][0] < 0) {
 		skip("perf offers none here", "%s counts each hot call", name);
@@ -275,7 +275,7 @@ static void test_proc(void)
 	struct proc proc[2];
 
 	memset(proc, 0, sizeof(proc));
-	for (enum side side = NATIVE; side <= HOT; side++)
+	for_each_side(side)
 		look_at_sleeper(side, &proc[side]);
 	note("syscall: native %s, hot %s", proc[NATIVE].syscall, proc[HOT].syscall);
 	note("wchan: native %s, hot %s", proc[NATIVE].wchan, proc[HOT].wchan);
@@ -347,8 +347,8 @@ static void test_core(void)
 		skip("the core pattern cannot be set", "a core dump has the registers of the faulting instruction");
 		return;
 	}
-	for (enum side side = NATIVE; side <= HOT; side++) {
-		int status = child_wait(side_start(side, die, NULL), 30000);
+	for_each_side(side) {
+		int status = side_run(side, die, NULL);
 
 		good &= status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && WCOREDUMP(status);
 		good &= !core_registers("/tmp/ubtest.core", &registers[side]);
@@ -394,7 +394,7 @@ static void busy(void *argument)
 static void test_times(void)
 {
 	times_now = shared(sizeof(*times_now));
-	child_wait(side_start(HOT, busy, NULL), 40000);
+	side_run(HOT, busy, NULL);
 	note("charged %.3f s, CPU clock %.3f s", times_now->charged, times_now->clock);
 	ok(times_now->hot && times_now->clock > 0.1 && times_now->charged > times_now->clock * 0.95 - 0.02 &&
 	   times_now->charged < times_now->clock * 1.05 + 0.02, "user and system time add up to the CPU time used");

@@ -211,24 +211,6 @@ static void bare(void *argument)
 	bare_loop(500);
 }
 
-static void vector_side(void *argument)
-{
-	struct itimerval t = { { 0, 1000 }, { 0, 1000 } };
-	uint64_t until;
-	unsigned int seed = getpid();
-
-	signal(SIGALRM, handler);
-	now->hot = heat(bare, NULL);
-	setitimer(ITIMER_REAL, &t, NULL);
-	until = now_ns() + duration_ms(3000) * 1000000ul;
-	while (now_ns() < until) {
-		now->rounds++;
-		now->vector_wrong += !vector_round(seed++, 300);
-	}
-	memset(&t, 0, sizeof(t));
-	setitimer(ITIMER_REAL, &t, NULL);
-}
-
 static void gaps(void *argument)
 {
 	if (have_avx)
@@ -237,22 +219,33 @@ static void gaps(void *argument)
 		sse_gaps(500);
 }
 
-static void gap_side(void *argument)
+/* Round after round, hot by way of @loop, with timer signals whose handler uses the vector registers. */
+static void signalled_side(void (*loop)(void *), int (*round)(unsigned int seed, long calls))
 {
 	struct itimerval t = { { 0, 1000 }, { 0, 1000 } };
 	uint64_t until;
 	unsigned int seed = getpid();
 
 	signal(SIGALRM, handler);
-	now->hot = heat(gaps, NULL);
+	now->hot = heat(loop, NULL);
 	setitimer(ITIMER_REAL, &t, NULL);
 	until = now_ns() + duration_ms(3000) * 1000000ul;
 	for (; now_ns() < until; seed++) {
 		now->rounds++;
-		now->vector_wrong += !gap_round(seed, 300 + seed % 2);
+		now->vector_wrong += !round(seed, 300 + seed % 2);
 	}
 	memset(&t, 0, sizeof(t));
 	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static void vector_side(void *argument)
+{
+	signalled_side(bare, vector_round);
+}
+
+static void gap_side(void *argument)
+{
+	signalled_side(gaps, gap_round);
 }
 
 /* Uses the vector registers without end. */

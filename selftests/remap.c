@@ -8,19 +8,10 @@
 #include <pthread.h>
 #include <ucontext.h>
 
+#include "ub_code.h"
 #include "ub_test.h"
 
 #define PAGE 4096ul
-
-/* getppid; return VALUE */
-static const unsigned char code[] = {
-	0xb8, 110, 0, 0, 0,		/* mov $110, %eax */
-	0x0f, 0x05,			/* syscall */
-	0xb8, 0, 0, 0, 0,		/* mov $VALUE, %eax */
-	0xc3,				/* ret */
-};
-#define VALUE_AT 8
-#define BEHIND_SYSCALL 7
 
 struct result {
 	int hot, signal, code;
@@ -36,7 +27,7 @@ static int file;
 
 static void write_value(int fd, int value)
 {
-	if (pwrite(fd, code, sizeof(code), 0) != sizeof(code) || pwrite(fd, &value, 4, VALUE_AT) != 4)
+	if (!code_write(fd, 0, value))
 		_exit(20);
 }
 

@@ -14,15 +14,11 @@ static void end(int signal)
 
 int main(int argc, char **argv)
 {
-	struct cgroup cgroup;
 	long rounds = 0, wrong = 0, parent = getppid(), user = getuid();
 
 	signal(SIGTERM, end);
-	if (argc > 1) {
-		snprintf(cgroup.path, sizeof(cgroup.path), "%.190s", argv[1]);
-		if (cgroup_join(&cgroup))
-			return 2;
-	}
+	if (argc > 1 && cgroup_join_path(argv[1]))
+		return 2;
 	while (!ended) {
 		wrong += syscall(SYS_getppid) != parent;
 		wrong += syscall(SYS_getuid) != user;

@@ -36,6 +36,26 @@ programs=${UB_PROGRAMS:-$here}
 present() { [ -e /sys/module/ub ]; }
 absent() { ! present; }
 
+# begin_loading: for tests that load the module themselves; ends the test where they cannot
+begin_loading() {
+	if [ -z "${UB_MODULE:-}" ] || [ "$(id -u)" != 0 ]; then
+		skip "UB_MODULE does not name a module" "loading"
+		finish
+	fi
+	absent || rmmod ub
+}
+
+# start_spin CGROUP, end_spin: a task of the cgroup that makes system calls; were its results right?
+start_spin() {
+	"$programs/spin" "$1" >"/tmp/spin.$$" &
+	spin=$!
+}
+end_spin() {
+	kill -TERM "$spin"
+	rm -f "/tmp/spin.$$"
+	wait "$spin"
+}
+
 # stat_of CGROUP KEY
 stat_of() { awk -v key="$2" '$1 == key { print $2 }' "$1/ub.stat"; }
 

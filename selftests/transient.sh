@@ -8,24 +8,11 @@
 
 . "$(dirname "$0")/tap.sh"
 
-if [ -z "${UB_MODULE:-}" ] || [ "$(id -u)" != 0 ]; then
-	skip "UB_MODULE does not name a module" "loading"
-	finish
-fi
-
+begin_loading
 group=/sys/fs/cgroup/ubtest.transient
 mkdir -p "$group"
-absent || rmmod ub
 
 parameter() { cat /sys/module/ub/parameters/transient; }
-start_spin() {
-	"$programs/spin" "$group" >"/tmp/spin.$$" &
-	spin=$!
-}
-end_spin() {
-	kill -TERM "$spin"
-	wait "$spin"
-}
 # For a second the group's tasks make system calls, and chain none.
 chains_nothing() {
 	local c0 s0
@@ -73,7 +60,7 @@ done
 for row in history_loop history_fence; do
 	insmod "$UB_MODULE" transient=$row
 	echo 1 >"$group/ub.enable"
-	start_spin
+	start_spin "$group"
 	check "$row: a task chains" chains "$group"
 	check "$row: the history is cleared behind each image" leaves_by ubk_$row ubk_next_image
 	check "$row: the task went on rightly" end_spin
@@ -84,7 +71,7 @@ done
 for row in shadow_stack tagged_pointers; do
 	insmod "$UB_MODULE" transient=$row
 	echo 1 >"$group/ub.enable"
-	start_spin
+	start_spin "$group"
 	check "$row: the thread goes on natively" chains_nothing
 	check "$row: the task went on rightly" end_spin
 	echo 0 >"$group/ub.enable"
@@ -99,6 +86,5 @@ insmod "$UB_MODULE" transient=split_lock
 check "split_lock: locked accesses leave, split ones with the native result" "$programs/locks" left
 rmmod ub
 
-rm -f "/tmp/spin.$$"
 rmdir "$group"
 finish

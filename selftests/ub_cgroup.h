@@ -112,6 +112,15 @@ static inline int cgroup_join(const struct cgroup *cgroup)
 	return cgroup_move(cgroup, 0);
 }
 
+/* For programs that a script gives a cgroup. */
+static inline int cgroup_join_path(const char *path)
+{
+	struct cgroup cgroup;
+
+	snprintf(cgroup.path, sizeof(cgroup.path), "%.190s", path);
+	return cgroup_join(&cgroup);
+}
+
 /* A key of ub.stat, -1 if there is none. */
 static inline long cgroup_stat(const struct cgroup *cgroup, const char *key)
 {
