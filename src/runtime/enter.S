@@ -130,6 +130,7 @@ SYM_CODE_START(ub_enter)
 	mov	RDI(%rdi), %rdi
 	JMP_NOSPEC r9
 
+	.p2align 4, 0xcc		/* every image's exits jump here */
 SYM_INNER_LABEL(ub_leave, SYM_L_GLOBAL)
 	UBK_UNWIND_STOPS
 	ANNOTATE_NOENDBR		/* images jump here directly; only its address is taken */
