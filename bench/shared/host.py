@@ -72,13 +72,14 @@ def cpu_model():
         return next((line.split(":")[1].strip() for line in f if line.startswith("model name")), "unknown")
 
 
-def write_results(name, rows, failed):
-    """`failed`: how many rows do not reach what is asked of them. Return: what was written."""
+def write_results(name, rows, failed, passed=None, skipped=0):
+    """`failed`: how many rows do not reach what is asked of them, the others pass; or `passed` and `skipped` say
+    what is counted where that is not rows. Return: what was written."""
     os.makedirs(PROJECT + "/build/results", exist_ok=True)
     results = {"name": name, "commit": output("git", "rev-parse", "HEAD"),
                "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
                "cpu": "QEMU TCG on " + cpu_model(), "rows": rows,
-               "totals": {"passed": len(rows) - failed, "failed": failed, "skipped": 0}}
+               "totals": {"passed": len(rows) - failed if passed is None else passed, "failed": failed, "skipped": skipped}}
     with open(f"{PROJECT}/build/results/{name}.json", "w") as f:
         json.dump(results, f, indent=1)
         f.write("\n")
