@@ -69,6 +69,10 @@ void ubk_request_translation(struct ubk_mm *mm)
 {
 }
 
+void ubk_request_trim(void)
+{
+}
+
 unsigned long ubk_guest_read(struct ubk_mm *mm, unsigned long start, void *buffer, unsigned long bytes)
 {
 	unsigned long count;

@@ -22,8 +22,8 @@ arena=$(module_symbol ubk_arena)
 arena_bytes=$((16 << 20))
 
 walk() { cat $tables >"/tmp/tables.$$"; }
-# Of a walk: the pages that are both; how many there are in all says that there was one.
-writable_and_executable() { awk '/ RW / && / x / { print "# " $0; n++ } END { exit NR < 1000 || n }' "/tmp/tables.$$"; }
+# Of a walk, one that came as far as the modules: the pages that are both.
+writable_and_executable() { awk '/---\[ Modules \]---/ { whole = 1 } / RW / && / x / { print "# " $0; n++ } END { exit !whole || n }' "/tmp/tables.$$"; }
 # Its lines that have a part of the arena: from START-END on.
 arena_is_code() {
 	local range rest found=0

@@ -5,7 +5,8 @@
  *   a syscall returned     run the chain; learn from its end; sample what follows
  *   a gap was timed        its site may become hot: ask for a translation
  *   translations are due   translate and publish, or remember why not
- *   guest memory changes   unpublish what was made from it
+ *
+ * What ends translations from outside is space.cc's.
  *
  * core.h documents the doors; each is one function below.
  */
@@ -47,8 +48,6 @@ constexpr uint32_t kFutileMin = 512;
  * must have left for want of them. */
 constexpr uint32_t kVectorMin = 16;
 constexpr uint32_t kVectorShare = 8;
-
-constexpr uint32_t kMaxTranslations = 1024;	/* of one space */
 
 static_assert(profiler::kMaxWays == translator::kMostWays);
 
@@ -94,13 +93,6 @@ void begin_gap(ub_space &space, ub_thread &thread, const ub_regs &regs)
 	profiler::gap_begins(thread, start);
 }
 
-/* A hot site that gets no translation now may become hot again. */
-void watch_again(Site &site)
-{
-	site.stage = Stage::kWatched;
-	site.short_gaps = 0;
-}
-
 /* Under the space's lock. */
 void want(ub_space &space, Site &site, uint64_t now_ns)
 {
@@ -113,24 +105,6 @@ void want(ub_space &space, Site &site, uint64_t now_ns)
 	}
 	site.wanted = true;
 	ubk_request_translation(space.mm);
-}
-
-/* A translation has left the cache. Under the space's lock. */
-void uncount(ub_space &space, const Translation &gone)
-{
-	space.stat.translations--;
-	space.stat.retired++;
-	space.stat.code_bytes -= gone.code_bytes;
-}
-
-/* Unpublishes a site's translation. Under the space's lock; the result is to be retired. */
-Translation *unpublish(ub_space &space, const Site &site)
-{
-	Translation *gone = space.cache.remove(site.start);
-
-	if (gone)
-		uncount(space, *gone);
-	return gone;
 }
 
 /* What was translated turned out not to pay: native again, for a while. Under the space's
@@ -186,16 +160,17 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 	Observation *memory = nullptr;
 	Translation *gone = nullptr;
 
-	if (chain.missed.from.value && !site.learned)
+	if (chain.missed.from.value && !site.learned && space.learning < kMaxLearning)
 		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * (profiler::kMaxObservations + profiler::kMaxWays)));
 
 	uint64_t now_ns = ubk_now_ns();
 	{
 		SpaceLock lock(space);
 		site.exits[unsigned(chain.reason)]++;
-		if (!site.learned) {
+		if (!site.learned && memory) {
 			site.learned = memory;
 			memory = nullptr;
+			space.learning++;
 		}
 		if (chain.missed.from.value && site.learned &&
 		    (profiler::learn(site, chain.missed) || site.pending)) {
@@ -233,10 +208,12 @@ void failed(ub_space &space, Site &site, Fault fault)
 	case Fault::kStale:
 		want(space, site, ubk_now_ns());
 		return;
-	case Fault::kNoMemory:
 	case Fault::kNoCodeSpace:
-	case Fault::kDuplicate:
 	case Fault::kTooMany:
+		ubk_request_trim();
+		[[fallthrough]];
+	case Fault::kNoMemory:
+	case Fault::kDuplicate:
 	case Fault::kOff:
 		if (site.stage == Stage::kHot)
 			watch_again(site);
@@ -254,7 +231,7 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 			return Fault::kStale;
 	if (site.stage == Stage::kDeclined)
 		return Fault::kOff;
-	if (space.cache.size() >= kMaxTranslations && !space.cache.find(site.start))
+	if (!space.has_room() && !space.cache.find(site.start))
 		return Fault::kTooMany;
 
 	Translation *replaced = unpublish(space, site);
@@ -270,6 +247,8 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 
 Result<Translation *> translate_site(ub_space &space, Site &site, Arena &arena, uint64_t since)
 {
+	if (!space.has_room() && site.stage != Stage::kTranslated)
+		return Fault::kTooMany;
 	translator::Request request;
 	request.mm = space.mm;
 	request.start = site.start;
@@ -327,63 +306,6 @@ extern "C" int ub_core_init(const ub_machine *machine)
 extern "C" void ub_core_exit(void)
 {
 	translator::Attempt::drop_kept();
-}
-
-extern "C" ub_space *ub_space_create(ubk_mm *mm)
-{
-	void *memory = ubk_alloc(sizeof(ub_space));
-	if (!memory)
-		return nullptr;
-
-	auto *space = new (memory) ub_space;
-	space->mm = mm;
-	ubk_lock_init(&space->lock);
-	return space;
-}
-
-extern "C" void ub_space_destroy(ub_space *space)
-{
-	ub_space_invalidate(space, 0, ~0ul);
-	while (Site *site = space->sites.remove_any()) {
-		ubk_free(site->learned);
-		ubk_free(site->stack);
-		ubk_free(site);
-	}
-	ubk_free(space);
-}
-
-extern "C" unsigned int ub_space_invalidate(ub_space *space, unsigned long start, unsigned long end)
-{
-	Translation *gone;
-	{
-		SpaceLock lock(*space);
-		space->journal.record(UserAddr(start), UserAddr(end));
-		gone = space->cache.remove_from(UserAddr(start), UserAddr(end));
-		for (Translation *each = gone; each; each = each->retired_next) {
-			uncount(*space, *each);
-			/* Mapped again, it may become hot again. */
-			watch_again(*each->site);
-			each->site->learned_count = each->site->ways_count = 0;
-		}
-	}
-	return runtime::retire(gone);
-}
-
-extern "C" void ub_space_stat(const ub_space *space, struct ub_space_stat *stat)
-{
-	*stat = space->stat;
-	stat->sites = space->sites.size();
-}
-
-extern "C" unsigned int ub_space_sites(const ub_space *space, ub_site *sites)
-{
-	unsigned count = 0;
-
-	space->sites.for_each([&](const Site &site) {
-		if (count < UB_SITES_MAX)
-			sites[count++] = profiler::describe(site);
-	});
-	return count;
 }
 
 extern "C" void ub_thread_join(ub_thread *thread, ub_space *space)

@@ -130,6 +130,14 @@ struct ub_space *ub_space_create(struct ubk_mm *mm);
 unsigned int ub_space_invalidate(struct ub_space *space, unsigned long start, unsigned long end);
 
 /**
+ * ub_space_trim - memory is wanted elsewhere
+ * Sites that were not used since the last call lose their translation and what was learned for
+ * it; hot again, they begin anew. Not while ub_translate() is running for the space.
+ * Context: may sleep. Return: how many sites gave something.
+ */
+unsigned int ub_space_trim(struct ub_space *space);
+
+/**
  * ub_space_destroy - drop a space and all it owns
  * The caller guarantees that no thread has it any more, that ub_translate() is not
  * running for it, and that a grace period has passed since both. Context: may sleep.

@@ -2,6 +2,10 @@
 /*
  * A space: what ub knows of one guest address space. Made when the first enabled
  * thread of an mm appears, shared by its threads, gone with the last of them.
+ *
+ * Its memory is bounded, and charged to the cgroup of the thread that made it necessary:
+ * so many sites (UB_SITES_MAX), of which so many remember what was missed, and so many
+ * translations in so much of the arena. What is not used goes when memory is wanted elsewhere.
  */
 #pragma once
 
@@ -11,6 +15,14 @@
 #include "runtime/cache.h"
 #include "runtime/journal.h"
 
+namespace ub {
+
+constexpr uint32_t kMaxTranslations = 1024;
+constexpr uint32_t kMaxCodeBytes = 4 << 20;	/* a quarter of the arena, and a last translation */
+constexpr uint32_t kMaxLearning = 256;
+
+} // namespace ub
+
 struct ub_space {
 	struct ubk_mm *mm = nullptr;		/* the glue's half; outlives the space */
 	struct ubk_lock lock;			/* sites, cache, journal, stat: all changes */
@@ -18,6 +30,10 @@ struct ub_space {
 	ub::runtime::Cache cache;
 	ub::runtime::Journal journal;
 	struct ub_space_stat stat{};
+	uint32_t learning = 0;			/* sites with memory for what was missed */
+
+	/* For one more translation. */
+	bool has_room() const { return stat.translations < ub::kMaxTranslations && stat.code_bytes < ub::kMaxCodeBytes; }
 };
 
 namespace ub {
@@ -32,5 +48,17 @@ public:
 private:
 	struct ubk_lock *lock_;
 };
+
+/* All under the space's lock. */
+
+/* Unpublishes a site's translation. Return: it, to be retired, or null. */
+runtime::Translation *unpublish(ub_space &space, const profiler::Site &site);
+
+/* A hot site that gets no translation now, or has lost it, may become hot again. */
+inline void watch_again(profiler::Site &site)
+{
+	site.stage = profiler::Stage::kWatched;
+	site.short_gaps = 0;
+}
 
 } // namespace ub

@@ -28,6 +28,8 @@
 #include <linux/ftrace.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/task_work.h>
 #include <linux/thread_info.h>
 
@@ -152,6 +154,43 @@ static inline struct fsnotify_mark *ubk_find_inode_mark(struct inode *inode, str
 	return fsnotify_find_inode_mark(inode, group);
 #else
 	return fsnotify_find_mark(&inode->i_fsnotify_marks, group);
+#endif
+}
+
+/* 6.7: shrinkers are allocated by their owner's name. NULL: no memory. */
+static inline struct shrinker *ubk_shrinker_add(const char *name,
+						unsigned long (*count)(struct shrinker *, struct shrink_control *),
+						unsigned long (*scan)(struct shrinker *, struct shrink_control *))
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
+#else
+	struct shrinker *shrinker = kzalloc(sizeof(*shrinker), GFP_KERNEL);
+#endif
+
+	if (!shrinker)
+		return NULL;
+	shrinker->count_objects = count;
+	shrinker->scan_objects = scan;
+	shrinker->seeks = DEFAULT_SEEKS;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	shrinker_register(shrinker);
+#else
+	if (register_shrinker(shrinker, "%s", name)) {
+		kfree(shrinker);
+		return NULL;
+	}
+#endif
+	return shrinker;
+}
+
+static inline void ubk_shrinker_remove(struct shrinker *shrinker)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	shrinker_free(shrinker);
+#else
+	unregister_shrinker(shrinker);
+	kfree(shrinker);
 #endif
 }
 

@@ -175,6 +175,8 @@ void ubk_stat_drop_space(struct ubk_stat_space *entry);
 void ubk_stat_flush_thread(struct ubk_group *group, struct ub_thread *thread);
 /* The space at a place of the list, or NULL. ubk_stat_lock held. */
 struct ubk_stat_space *ubk_stat_space_at(loff_t place);
+/* Calls visit() for each space. It must not sleep. */
+void ubk_stat_visit_spaces(void (*visit)(struct ubk_stat_space *entry));
 /* What ub.stat of a cgroup shows. */
 int ubk_stat_show(struct seq_file *seq, struct cgroup *cgroup);
 
@@ -198,6 +200,8 @@ void ubk_machine_fill(struct ub_machine *machine);
 struct ubk_mm *ubk_mm_get_current(struct ubk_group *group);
 void ubk_mm_put(struct ubk_mm *mm);		/* may sleep */
 struct ub_space *ubk_mm_space(struct ubk_mm *mm);
+/* Soon calls ub_space_trim() for the space behind a list entry. ubk_stat_lock held. */
+void ubk_mm_trim(struct ubk_stat_space *stat);
 
 int ubk_codemem_init(void);
 void ubk_codemem_exit(void);
@@ -205,6 +209,12 @@ int ubk_faults_init(void);
 void ubk_faults_exit(void);
 int ubk_mm_init(void);
 void ubk_mm_exit(void);		/* waits until the last object is gone */
+/* pressure.c */
+int ubk_pressure_init(void);
+void ubk_pressure_exit(void);
+/* The core has so many more allocations, or fewer. Any context. */
+void ubk_pressure_count(long more);
+
 int ubk_work_init(void);
 void ubk_work_exit(void);
 /* Waits until everything that was deferred is done, and every work of ours. May sleep. */

@@ -30,11 +30,16 @@
 #include "kernel/compat.h"
 #include "kernel/glue.h"
 
+enum mm_flag {
+	COUNTED,	/* stat is on its list */
+	TRIM,		/* the next translations are made after ub_space_trim() */
+};
+
 struct ubk_mm {
 	struct mmu_notifier notifier;	/* its mm_struct stays allocated as long as we do */
 	struct ub_space *space;
 	struct ubk_stat_space stat;
-	unsigned long counted;		/* bit 0: stat is on its list */
+	unsigned long flags;		/* bits of enum mm_flag */
 	bool disabled;			/* an impossible state was seen; never false again */
 	struct work_struct translate;
 	struct work_struct destroy;
@@ -86,10 +91,13 @@ static void translate(struct work_struct *work)
 {
 	struct ubk_mm *mm = container_of(work, struct ubk_mm, translate);
 
-	if (READ_ONCE(mm->disabled))
+	if (READ_ONCE(mm->disabled)) {
 		changed(mm, 0, ~0UL);
-	else
-		ub_translate(mm->space);
+		return;
+	}
+	if (test_and_clear_bit(TRIM, &mm->flags))
+		ub_space_trim(mm->space);
+	ub_translate(mm->space);
 }
 
 static void object_gone(void)
@@ -104,8 +112,9 @@ static void destroy(struct work_struct *work)
 
 	cancel_work_sync(&mm->translate);
 	synchronize_rcu();
-	if (test_bit(0, &mm->counted))
+	if (test_bit(COUNTED, &mm->flags))
 		ubk_stat_drop_space(&mm->stat);
+	cancel_work_sync(&mm->translate);	/* ubk_mm_trim() may have queued it until now */
 	ub_space_destroy(mm->space);
 	mmdrop(mm->notifier.mm);
 	kfree(mm);
@@ -178,7 +187,7 @@ struct ubk_mm *ubk_mm_get_current(struct ubk_group *group)
 	if (IS_ERR(notifier))
 		return NULL;
 	mm = container_of(notifier, struct ubk_mm, notifier);
-	if (!test_and_set_bit(0, &mm->counted))
+	if (!test_and_set_bit(COUNTED, &mm->flags))
 		ubk_stat_add_space(&mm->stat, group, mm->space, mm->notifier.mm);
 	return mm;
 }
@@ -195,6 +204,14 @@ struct ub_space *ubk_mm_space(struct ubk_mm *mm)
 
 void ubk_request_translation(struct ubk_mm *mm)
 {
+	queue_work(ubk_workqueue, &mm->translate);
+}
+
+void ubk_mm_trim(struct ubk_stat_space *stat)
+{
+	struct ubk_mm *mm = container_of(stat, struct ubk_mm, stat);
+
+	set_bit(TRIM, &mm->flags);
 	queue_work(ubk_workqueue, &mm->translate);
 }
 

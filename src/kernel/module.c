@@ -50,6 +50,9 @@ static int __init load(void)
 	error = ubk_work_init();
 	if (error)
 		goto no_work;
+	error = ubk_pressure_init();
+	if (error)
+		goto no_pressure;
 	error = ubk_mm_init();
 	if (error)
 		goto no_mm;
@@ -72,6 +75,8 @@ no_tasks:
 no_hook:
 	ubk_mm_exit();
 no_mm:
+	ubk_pressure_exit();
+no_pressure:
 	ubk_work_exit();
 no_work:
 	ub_core_exit();
@@ -91,6 +96,7 @@ static void __exit unload(void)
 	ubk_hook_exit();
 	ubk_mm_exit();		/* no space is left */
 	ubk_groups_free();
+	ubk_pressure_exit();
 	ubk_work_exit();	/* nothing deferred is */
 	ub_core_exit();
 	ubk_faults_exit();

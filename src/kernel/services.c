@@ -11,11 +11,18 @@
 
 void *ubk_alloc(unsigned long bytes)
 {
-	return kvzalloc(bytes, GFP_KERNEL | __GFP_NOWARN);
+	/* The program can do without, so nobody is to be killed for it. */
+	void *memory = kvzalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+
+	if (memory)
+		ubk_pressure_count(1);
+	return memory;
 }
 
 void ubk_free(void *memory)
 {
+	if (memory)
+		ubk_pressure_count(-1);
 	kvfree(memory);
 }
 

@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-/* Memory. Zeroed; NULL when there is none. Context: may sleep. */
+/* Memory. Zeroed; NULL when there is none, or the current thread's cgroup may have no more: it is
+ * charged to it, and nothing is killed or waited for to get it. Context: may sleep. */
 void *ubk_alloc(unsigned long bytes);
 void ubk_free(void *memory);
 
@@ -30,6 +31,10 @@ unsigned long ubk_now_ns(void);
 /* Calls ub_translate(space) of @mm from a kworker, soon and at most once at a time per
  * mm; a request while one is pending is the same request. Context: atomic. */
 void ubk_request_translation(struct ubk_mm *mm);
+
+/* Calls ub_space_trim() for each space from its kworker, within a second and once in that time. Code
+ * memory is full, or a space's share of it. Context: atomic. */
+void ubk_request_trim(void);
 
 /**
  * ubk_guest_read - read guest code

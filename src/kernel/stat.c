@@ -86,6 +86,16 @@ struct ubk_stat_space *ubk_stat_space_at(loff_t place)
 	return NULL;
 }
 
+void ubk_stat_visit_spaces(void (*visit)(struct ubk_stat_space *entry))
+{
+	struct ubk_stat_space *entry;
+
+	spin_lock(&ubk_stat_lock);
+	list_for_each_entry(entry, &spaces, node)
+		visit(entry);
+	spin_unlock(&ubk_stat_lock);
+}
+
 static void visit_group(const struct ubk_group *group, void *argument)
 {
 	struct sum *sum = argument;

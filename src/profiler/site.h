@@ -60,6 +60,7 @@ struct Site {
 	uint64_t chained = 0;		/* as `reached`, never reset */
 	uint64_t exits[UB_EXITS] = {};	/* runs that left inside the gap */
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
+	uint64_t uses_at_trim = 0;	/* what had been made of it when memory was wanted last */
 	uint32_t learned_count = 0;
 	uint32_t ways_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations and kMaxWays, from the first miss on */
@@ -88,7 +89,7 @@ public:
 	void for_each(Visit visit) const
 	{
 		for (Site *const &bucket : buckets_)
-			for (const Site *site = __atomic_load_n(&bucket, __ATOMIC_ACQUIRE); site; site = site->next)
+			for (Site *site = __atomic_load_n(&bucket, __ATOMIC_ACQUIRE); site; site = site->next)
 				visit(*site);
 	}
 	/* Some site with `wanted` set, which is cleared; null if there is none. Under the lock. */

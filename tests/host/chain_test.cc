@@ -308,6 +308,51 @@ TEST_F(Chains, a_range_beside_the_code_invalidates_nothing)
 	EXPECT_GE(share_chained(), 0.9);
 }
 
+/* Memory is wanted: what is in use stays, what is not goes at the second call, and may come back. */
+TEST_F(Chains, what_is_not_used_is_given_back)
+{
+	unsigned long calls = 0;
+
+	loop(SYS_getppid, kCalls, [&] {});
+	on_syscall = [&](ub_regs *) {
+		if (++calls % 5000 == 0) {
+			EXPECT_EQ(ub_space_trim(process_->mm.space), 0u);
+		}
+	};
+	finish();
+	on_syscall = nullptr;
+	EXPECT_GE(share_chained(), 0.9);
+	EXPECT_EQ(process_->stat().retired, process_->stat().translated - 1);
+
+	const unsigned int first = ub_space_trim(process_->mm.space);
+	EXPECT_GE(first + ub_space_trim(process_->mm.space), 1u);
+	EXPECT_EQ(process_->stat().translations, 0u);
+	EXPECT_EQ(process_->stat().code_bytes, 0u);
+	EXPECT_EQ(ub_space_trim(process_->mm.space), 0u);
+
+	const unsigned long before = process_->count(UB_COUNT_chained);
+	process_->state.regs.ip = guest_.code();
+	finish();
+	EXPECT_GE(process_->count(UB_COUNT_chained) - before, kCalls / 2);
+}
+
+/* Without room in the arena the program runs natively, and others are asked for theirs. */
+TEST_F(Chains, a_full_arena_is_room_wanted)
+{
+	std::vector<unsigned long> taken;
+	const unsigned long before = trim_requests;
+
+	while (const unsigned long at = ubk_code_reserve(64 << 10))
+		taken.push_back(at);
+	loop(SYS_getppid, kCalls, [&] { code_.raw({0x49, 0xff, 0xc4}); /* inc r12 */ });
+	process_->state.regs.r12 = 0;
+	EXPECT_EQ(finish().state.regs.r12, kCalls);
+	EXPECT_EQ(process_->count(UB_COUNT_chained), 0u);
+	EXPECT_GT(trim_requests, before);
+	for (const unsigned long at : taken)
+		ubk_code_release(at, 64 << 10);
+}
+
 /* The pointer goes bad in the middle of a chain: the same signal, the same registers. */
 TEST_F(Chains, a_fault_is_the_programs)
 {
@@ -401,7 +446,8 @@ TEST_F(Chains, a_fence_stands_before_each_image)
 	/* Every image is entered by the one jump behind it. */
 	static constexpr uint8_t kJump[] = {0x41, 0xff, 0xe1};
 	const auto *jump = std::search(fence, end, std::begin(kJump), std::end(kJump));
-	EXPECT_EQ(jump + sizeof(kJump), end);
+	ASSERT_NE(jump, end);
+	EXPECT_TRUE(std::all_of(jump + sizeof(kJump), end, [](uint8_t padding) { return padding == 0xcc; }));
 }
 
 } // namespace

@@ -51,6 +51,9 @@ extern std::function<void(ub_regs *)> on_syscall;
 /* The clock jumps by a millisecond whenever it is read inside a run: translated gaps lose. */
 extern bool slow_runs;
 
+/* How often ubk_request_trim() was called. */
+extern unsigned long trim_requests;
+
 /* Counts of what the core reported. */
 struct Traces {
 	unsigned long hot, translated, published, exits, retired;

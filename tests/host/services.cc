@@ -33,6 +33,7 @@ namespace host {
 
 unsigned long work_flags;
 bool slow_runs;
+unsigned long trim_requests;
 unsigned char *user_vectors;
 Traces traces;
 std::function<void(ub_regs *)> on_syscall;
@@ -208,6 +209,11 @@ unsigned long ubk_now_ns(void)
 void ubk_request_translation(struct ubk_mm *mm)
 {
 	mm->requested = true;
+}
+
+void ubk_request_trim()
+{
+	trim_requests++;
 }
 
 static unsigned long read_registered(unsigned long start, void *buffer, unsigned long bytes)
