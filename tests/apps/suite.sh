@@ -6,7 +6,7 @@
 # A suite is other people's tests, as a command:
 #
 #   SUITE prepare     installs and builds what it takes; as root, on the host
-#   SUITE tests       prints the tests' names, a line each, but those of SUITE.skip
+#   SUITE tests       prints the tests' names, a line each, but those of SUITE.skip, if there is one
 #   SUITE run NAME    runs one, in a guest. Exit status: 0 passed, 4 skipped
 #
 # SUITE.skip has lines "NAME<tab>REASON"; NAME is a shell pattern. ../apps/run runs suites
@@ -29,7 +29,7 @@ without_skipped() {
 		while IFS=$'\t' read -r pattern reason; do
 			# shellcheck disable=SC2053 # a pattern
 			[[ $name != $pattern ]] || continue 2
-		done < <(grep -v '^#' "$apps/$suite.skip" || true)
+		done < <([ ! -e "$apps/$suite.skip" ] || grep -v '^#' "$apps/$suite.skip")
 		echo "$name"
 	done
 }
@@ -37,6 +37,11 @@ without_skipped() {
 # packages NAME...: as scripts/setup installs them
 packages() {
 	"$project/scripts/setup" --packages "$@"
+}
+
+# library_path COMMAND...: with the libraries of scripts/setup --apps
+library_path() {
+	LD_LIBRARY_PATH=$cache/apps/usr/lib/x86_64-linux-gnu:$cache/apps/lib/x86_64-linux-gnu "$@"
 }
 
 usage() {
