@@ -48,17 +48,20 @@ begin_faults() {
 failed() { echo $((2000000 - $(cat $faults/failslab/times) - $(cat $faults/fail_page_alloc/times))); }
 counts() { echo "# $1: $(failed) allocations failed"; [ "$(failed)" -gt 0 ]; }
 
+# enable 0|1: may fail while allocations do
+enable() { echo "$1" 2>/dev/null >"$group/ub.enable"; }
+
 trial() { # NAME INTERVAL RANGES…
 	local name=$1
 	shift
 	check "$name: faults can be set" begin_faults "$@"
-	echo 1 >"$group/ub.enable"
+	enable 1
 	"$programs/churn" "$group" >"/tmp/churn.$$" &
 	churn=$!
 	for _ in 1 2 3 4 5 6; do
 		sleep 0.5
-		echo 0 >"$group/ub.enable"
-		echo 1 >"$group/ub.enable"
+		enable 0
+		enable 1
 		cat "$group/ub.stat" /sys/kernel/debug/ub.sites >/dev/null 2>&1
 	done
 	set_faults probability 0
@@ -66,10 +69,11 @@ trial() { # NAME INTERVAL RANGES…
 	kill -TERM $churn
 	check "$name: the program went on rightly" wait $churn
 	sed 's/^/# /' "/tmp/churn.$$"
+	check "$name: the cgroup can be enabled" enable 1
 	start_spin "$group"
 	check "$name: the next one is fast" chains "$group"
 	check "$name: and right" end_spin
-	echo 0 >"$group/ub.enable"
+	enable 0
 }
 
 read -ra hook < <(range ubk_hook_syscall)

@@ -67,20 +67,20 @@ static inline int ubk_unregister_direct(struct ftrace_ops *ops, unsigned long tr
 #define UBK_TIF_NEED_RESCHED_LAZY 0
 #endif
 
-/* Rows of the symbol table (symbols.h). 6.8: seccomp and the rest of the slow entry path
- * moved to another function. */
+/* Rows of the symbol table (symbols.h). 6.8: seccomp, audit and the rest of the slow entry path
+ * moved to another function. @work is of the thread, and not 0. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
-#define ubk_evaluate_seccomp(regs, nr) UBK_CALL(syscall_trace_enter)(regs, nr, SYSCALL_WORK_SECCOMP)
+#define ubk_do_entry_work(regs, nr, work) UBK_CALL(syscall_trace_enter)(regs, nr, work)
 #define UBK_VERSION_SYMBOLS(FUNCTION, ADDRESS)							\
 	FUNCTION(syscall_trace_enter, REQUIRED,							\
 		 long, (struct pt_regs *regs, long nr, unsigned long work),			\
-		 "evaluates the seccomp filters of a chained system call")
+		 "evaluates the seccomp filters of a chained system call, and tells audit of it")
 #else
-#define ubk_evaluate_seccomp(regs, nr) UBK_CALL(syscall_enter_from_user_mode_work)(regs, nr)
+#define ubk_do_entry_work(regs, nr, work) UBK_CALL(syscall_enter_from_user_mode_work)(regs, nr)
 #define UBK_VERSION_SYMBOLS(FUNCTION, ADDRESS)							\
 	FUNCTION(syscall_enter_from_user_mode_work, REQUIRED,					\
 		 long, (struct pt_regs *regs, long nr),						\
-		 "evaluates the seccomp filters of a chained system call")
+		 "evaluates the seccomp filters of a chained system call, and tells audit of it")
 #endif
 
 /* 6.5: no list of VMAs any more. The page stays pinned by a reference; 1 when there is one. */

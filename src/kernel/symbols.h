@@ -26,6 +26,15 @@ struct ksignal;
 struct pt_regs;
 struct task_struct;
 
+#ifdef CONFIG_AUDITSYSCALL
+#define UBK_AUDIT_SYMBOLS(FUNCTION, ADDRESS)							\
+	FUNCTION(__audit_syscall_exit, REQUIRED,						\
+		 void, (int success, long result),						\
+		 "tells audit of a chained system call's end")
+#else
+#define UBK_AUDIT_SYMBOLS(FUNCTION, ADDRESS)
+#endif
+
 #define UBK_SYMBOLS(FUNCTION, ADDRESS)								\
 	ADDRESS(x64_sys_call, REQUIRED,								\
 		"the function every 64-bit system call goes through: what is hooked")		\
@@ -47,6 +56,7 @@ struct task_struct;
 	FUNCTION(__rseq_handle_notify_resume, OPTIONAL,						\
 		 void, (struct ksignal *ksig, struct pt_regs *regs),				\
 		 "serves rseq in a chain; without it blocking calls end chains")		\
+	UBK_AUDIT_SYMBOLS(FUNCTION, ADDRESS)							\
 	UBK_VERSION_SYMBOLS(FUNCTION, ADDRESS)
 
 #define UBK_SYMBOL_FUNCTION(name, need, type, arguments, why)					\

@@ -3,8 +3,8 @@
  * syscall.c - the next system call of a chain, and whether a chain may go on. Trusted.
  *
  * What the entry code does before a system call and looks at behind it, for a call
- * that an image has reached: the registers as the SYSCALL instruction leaves them, the
- * seccomp filters, the call, and then the same flags that would keep the thread from
+ * that an image has reached: the registers as the SYSCALL instruction leaves them, seccomp
+ * filters and audit, the call, and then the same flags that would keep the thread from
  * user mode. Whatever is pending ends the chain with pt_regs as after a native call, so
  * the native exit path finds what it would have found.
  *
@@ -12,6 +12,7 @@
  * would chain: a reschedule, which waking somebody asks for, and rseq, which glibc registers in every
  * thread, so that each call that blocked leaves it.
  */
+#include <linux/audit.h>
 #include <linux/entry-common.h>
 #include <linux/errno.h>
 #include <linux/nospec.h>
@@ -66,8 +67,8 @@ static_assert(sizeof(struct ub_regs) == sizeof(struct pt_regs));
 
 #define RESCHEDULE_FLAGS (_TIF_NEED_RESCHED | UBK_TIF_NEED_RESCHED_LAZY)
 
-/* Ptrace, syscall tracepoints, audit, user dispatch: none is served here but seccomp. */
-#define STOPPING_WORK	(~(unsigned long)SYSCALL_WORK_SECCOMP)
+/* Ptrace, syscall tracepoints, user dispatch: none is served here but seccomp and audit. */
+#define STOPPING_WORK	(~(unsigned long)(SYSCALL_WORK_SECCOMP | SYSCALL_WORK_SYSCALL_AUDIT))
 
 #define SYSCALL_BYTES	2	/* 0f 05 */
 
@@ -144,12 +145,27 @@ static __always_inline bool may_run(void)
 	return !(data_race(current_thread_info()->flags) & STOPPING_FLAGS) && !has_breakpoints();
 }
 
+/*
+ * Behind a call that user code follows: tells audit of its end. The exit path does so too, and is
+ * not heard, where the chain ends before another call begins. Where the call has a restart code or a
+ * signal is pending, it is left to that path.
+ */
+static __always_inline void end_audit(struct pt_regs *regs)
+{
+#ifdef CONFIG_AUDITSYSCALL
+	if (unlikely(READ_ONCE(current_thread_info()->syscall_work) & SYSCALL_WORK_SYSCALL_AUDIT) && audit_context())
+		UBK_CALL(__audit_syscall_exit)(is_syscall_success(regs), regs_return_value(regs));
+#endif
+}
+
 int ubk_may_enter(struct ub_regs *user)
 {
 	struct pt_regs *regs = (struct pt_regs *)user;
 
-	return regs->cs == __USER_CS && !(regs->flags & X86_EFLAGS_TF) && !ubk_transient_declines() &&
-	       nothing_pending(regs);
+	if (regs->cs != __USER_CS || regs->flags & X86_EFLAGS_TF || ubk_transient_declines() || !nothing_pending(regs))
+		return 0;
+	end_audit(regs);
+	return 1;
 }
 
 int ubk_run_begin(int fpu)
@@ -169,9 +185,12 @@ void ubk_run_end(int fpu)
 /* Behind a call, outside of a run: on to the next image if what is pending can be served. */
 static noinline notrace unsigned long resume(struct ub_run *run)
 {
-	if (nothing_new_pending((struct pt_regs *)run->regs) && ubk_run_begin(run->special & UB_RUN_FPU))
-		return ub_run_find(run);
-	return ub_run_stop(run, true);
+	struct pt_regs *regs = (struct pt_regs *)run->regs;
+
+	if (!nothing_new_pending(regs))
+		return ub_run_stop(run, true);
+	end_audit(regs);
+	return ubk_run_begin(run->special & UB_RUN_FPU) ? ub_run_find(run) : ub_run_stop(run, true);
 }
 
 /* As resume(), from within a run. */
@@ -197,13 +216,13 @@ static noinline notrace unsigned long make_natively(struct ub_run *run)
 }
 
 /*
- * A filter is installed, and has the registers in view. Return: whether the call is to
- * be made; otherwise *next is what ubk_next_image() returns.
+ * Filters are installed, or audit is told; they have the registers in view. Return: whether the
+ * call is to be made; otherwise *next is what ubk_next_image() returns.
  */
-static noinline notrace bool pass_seccomp(struct ub_run *run, unsigned long nr, unsigned long *next)
+static noinline notrace bool do_entry_work(struct ub_run *run, unsigned long nr, unsigned long work, unsigned long *next)
 {
 	struct pt_regs *regs = (struct pt_regs *)run->regs;
-	long permitted = ubk_evaluate_seccomp(regs, nr);
+	long permitted = ubk_do_entry_work(regs, nr, work);
 
 	if (permitted == nr)
 		return true;
@@ -252,13 +271,15 @@ static __always_inline unsigned long make_call(struct ub_run *run, unsigned int 
 	regs->ax = -ENOSYS;
 	regs->cx = ip;
 	regs->r11 = regs->flags;
-	if (work && !pass_seccomp(run, nr, &next))
+	if (work && !do_entry_work(run, nr, work, &next))
 		return next;
 	ax = static_call(ubk_original)(regs, nr);
 	/* Errors; among them the restart codes, and EINTR. */
 	if (unlikely((unsigned long)ax >= -(unsigned long)ERESTART_RESTARTBLOCK))
 		return resume_with(run, ax);
 	regs->ax = ax;
+	if (!plain)
+		end_audit(regs);
 
 	/* The run begins before the flags are read: a thread that is preempted in between
 	 * could continue on another CPU with the old one's number in its rseq area. */
