@@ -57,10 +57,6 @@ public:
 
 	bool exhausted() const { return exhausted_; }
 
-	/* What was made since mark() is given back by rewind(). */
-	char *mark() const { return at_; }
-	void rewind(char *mark) { at_ = mark; }
-
 private:
 	char *at_ = nullptr;
 	char *end_ = nullptr;

@@ -41,23 +41,23 @@ enum class Immediate : uint8_t {
 
 /* A displacement or an immediate: some bytes of the instruction, or a value with its form. */
 struct Field {
+	int32_t value = 0;
 	uint8_t at = 0;
 	uint8_t bytes = 0;	/* 0: `value` it is */
 	bool is_signed = true;
-	int64_t value = 0;
 };
 
 struct Form {
+	/* The bytes before displacement and immediate, as a little-endian number, if all with
+	 * these are of this form; else `head_mask` is 0. */
+	uint64_t head = 0, head_mask = 0;
 	Instruction instruction;	/* offset, target and displacement are 0 */
 	Field displacement, immediate;
 	Access access = Access::kNone;
 	Immediate use = Immediate::kUnused;
 	bool writes_slot = false;
 	bool loads_slot = false;	/* into all 64 bits of `to` */
-	uint16_t access_bytes = 0;
-	/* The bytes before displacement and immediate, as a little-endian number, if all with
-	 * these are of this form; else `head_mask` is 0. */
-	uint64_t head = 0, head_mask = 0;
+	uint8_t access_bytes = 0;
 };
 
 /* The general register a part of which is named; kNoRegister for any other register. */

@@ -10,9 +10,9 @@ namespace ub::sfi {
 
 namespace {
 
-constexpr uint32_t kMaxForms = 1000;	/* real images have 100 to 400, all of a program 500 */
-constexpr uint32_t kPlaces = 2048;	/* a power of 2 */
-static_assert(kMaxForms < kPlaces);
+constexpr uint32_t kMaxForms = 3000;	/* real images have 100 to 800, all of a program 1600 */
+constexpr uint32_t kPlaces = 8192;	/* a power of 2 */
+static_assert(kMaxForms < kPlaces && sizeof(Form) == 72);
 
 /* Forms that outlive the image they were found in: one verification at a time uses them,
  * others use their arena's. Empty when the module is loaded. */
@@ -20,9 +20,9 @@ struct {
 	alignas(Form) uint8_t forms[(kMaxForms + 1) * sizeof(Form)];
 	uint16_t places[kPlaces];
 	uint16_t count;
-	Contract contract;	/* the forms are of this machine */
 	bool taken;
 } constinit g_kept = {};
+constinit Contract g_kept_contract = {};	/* the forms are of this machine */
 
 /* Does a ModRM byte follow the opcode? Only for where to look first. */
 bool has_modrm(bool map_0f, uint8_t opcode)
@@ -46,7 +46,7 @@ uint32_t first_place(uint64_t bytes)
 	const bool map_0f = at(i) == 0x0f;
 	i += map_0f;
 	const unsigned int count = i + 1 + has_modrm(map_0f, at(i));
-	return uint32_t((bytes << (64 - 8 * count)) * 0x9e3779b97f4a7c15 >> 53) % kPlaces;
+	return uint32_t((bytes << (64 - 8 * count)) * 0x9e3779b97f4a7c15 >> 51) % kPlaces;
 }
 
 template <typename T>
@@ -184,9 +184,9 @@ void borrow_forms(InstructionReader &reader)
 {
 	if (__atomic_exchange_n(&g_kept.taken, true, __ATOMIC_ACQUIRE))
 		return;
-	if (g_kept.count > kMaxForms / 4 * 3 || g_kept.contract != *reader.contract) {
+	if (g_kept.count > kMaxForms / 4 * 3 || g_kept_contract != *reader.contract) {
 		g_kept.count = 0;
-		g_kept.contract = *reader.contract;
+		g_kept_contract = *reader.contract;
 		__builtin_memset(g_kept.places, 0, sizeof(g_kept.places));
 	}
 	reader.forms = reinterpret_cast<Form *>(g_kept.forms);

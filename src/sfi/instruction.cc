@@ -107,23 +107,26 @@ int64_t displacement_of(const InstructionReader &reader)
 }
 
 /* Where the displacement and the immediate lie, and which bytes the form hangs on. */
-void find_fields(const ZydisDecodedInstruction &decoded, const uint8_t *bytes, Form &form)
+void find_fields(const InstructionReader &reader, const uint8_t *bytes, Form &form)
 {
+	const ZydisDecodedInstruction &decoded = reader.decoded;
 	const auto &disp = decoded.raw.disp;
 	const auto &imm = decoded.raw.imm[0];
-	const uint8_t disp_bytes = disp.size / 8, imm_bytes = imm.size / 8;
+	/* An EVEX displacement of one byte is scaled, a VEX immediate may name a register: both belong to the head. */
+	const bool scaled = decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && disp.size == 8;
+	const bool names = decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+	const uint8_t disp_bytes = scaled ? 0 : disp.size / 8, imm_bytes = names ? 0 : imm.size / 8;
 	const uint8_t head_bytes = decoded.length - disp_bytes - imm_bytes;
 
 	if (disp_bytes)
 		form.displacement = {.at = disp.offset, .bytes = disp_bytes};
+	if (scaled)
+		form.displacement = {.value = int32_t(displacement_of(reader))};
 	if (imm_bytes)
 		form.immediate = {.at = imm.offset, .bytes = imm_bytes, .is_signed = bool(imm.is_signed)};
 
-	/* Head, displacement, immediate, in this order. A VEX immediate may name a register, an
-	 * EVEX displacement is scaled. */
-	const bool plain = decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
-			   (decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && !imm_bytes);
-	if (!plain || decoded.raw.imm[1].size || head_bytes > sizeof(form.head) ||
+	/* Head, displacement, immediate, in this order. */
+	if (decoded.raw.imm[1].size || head_bytes > sizeof(form.head) ||
 	    (disp_bytes && disp.offset != head_bytes) || (imm_bytes && imm.offset != head_bytes + disp_bytes))
 		return;
 	for (uint8_t i = 0; i < head_bytes; i++) {
@@ -154,7 +157,7 @@ const char *read_form(InstructionReader &reader, uint32_t offset, Form &form)
 	if (const char *refused = check_prefixes(decoded, allowed.kind))
 		return refused;
 	form.instruction.length = decoded.length;
-	find_fields(decoded, &bytes[offset], form);
+	find_fields(reader, &bytes[offset], form);
 	if (allowed.kind == Kind::kBranch)
 		if (const char *refused = check_branch(decoded, reader.operands[0], form))
 			return refused;
@@ -170,9 +173,6 @@ const char *read_form(InstructionReader &reader, uint32_t offset, Form &form)
 	form.instruction.vector = allowed.kind == Kind::kVector;
 	if (const char *refused = check_operands(reader, allowed.kind, form))
 		return refused;
-	/* Scaled, with EVEX. */
-	if (decoded.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && form.displacement.bytes)
-		form.displacement = {.value = displacement_of(reader)};
 	find_effect(reader, form);
 	return nullptr;
 }

@@ -26,6 +26,8 @@ public:
 		mask_ = places - 1;
 	}
 
+	void clear() { entries_.clear(); }
+
 	/* Tags are below 2^16; addresses lie in the user half, so both fit one key. */
 	uint32_t find(uint32_t tag, UserAddr address) const
 	{

@@ -15,6 +15,7 @@ namespace ub::translator {
 
 namespace {
 
+constexpr uint32_t kMaxPasses = 2;
 constexpr uint32_t kMaxPages = 384;
 constexpr uint32_t kMaxBlockInsns = 128;
 
@@ -28,12 +29,12 @@ bool dearer(const Candidate &a, const Candidate &b)
 Discovery::Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 	: request_(request), contract_(contract), arena_(arena), code_(request.mm, arena, kMaxPages),
 	  hints_(request.mm, code_, request.stack), decoder_(arena), limit_(instructions),
-	  insn_index_(arena, instructions + kMaxBlockInsns),
+	  insn_index_(arena, kMaxPasses * instructions + kMaxBlockInsns),
 	  block_index_(arena, 2 * instructions + kMaxBlockInsns), context_index_(arena, kMaxContexts),
 	  queue_(arena, 4 * instructions + 16), learned_(request, arena)
 {
-	region_.insns = Table<Insn>(arena, instructions + kMaxBlockInsns);
-	region_.lowerings = Table<Lowering>(arena, instructions + kMaxBlockInsns);
+	region_.insns = Table<Insn>(arena, kMaxPasses * instructions + kMaxBlockInsns);
+	region_.lowerings = Table<Lowering>(arena, kMaxPasses * instructions + kMaxBlockInsns);
 	region_.blocks = Table<Block>(arena, instructions + kMaxBlockInsns);
 	region_.targets = Table<Successor>(arena, instructions + kMaxBlockInsns);
 	region_.contexts = Table<Context>(arena, kMaxContexts);
@@ -265,6 +266,21 @@ void Discovery::resolve(Successor &to) const
 		to.block = index;
 }
 
+/* Anew, with more learned. What was read and decoded stays. */
+Result<Region> Discovery::run_again(const Request &request)
+{
+	learned_ = Learned(request, arena_);
+	region_.blocks.clear();
+	region_.targets.clear();
+	region_.contexts.clear();
+	region_.instructions = 0;
+	block_index_.clear();
+	context_index_.clear();
+	queue_.clear();
+	eager_used_ = 0;
+	return run();
+}
+
 Result<Region> Discovery::run()
 {
 	region_.contexts.push_back(Context());
@@ -336,7 +352,6 @@ void add_ways(const Region &region, const Learned &learned, Arena &arena, Table<
  */
 Result<Region> discover(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 {
-	constexpr uint32_t kPasses = 2;
 	const size_t learned = request.learned.size();
 	Table<Observation> known(arena, learned + kMostWays);
 	Request informed = request;
@@ -345,23 +360,19 @@ Result<Region> discover(const Request &request, uint32_t instructions, const sfi
 		known.push_back(seen);
 	for (const Observation &way : request.ways)
 		known.push_back(way);
-	char *const begin = arena.mark();
-	for (uint32_t pass = 1;; pass++) {
-		informed.learned = known.span();
-		Region region = TRY(Discovery(informed, instructions, contract, arena).run());
-		if (region.instructions < instructions || !learned)
-			return region;
-		if (pass == kPasses) {
-			/* With these it is found again, up to where its budget ended. */
-			region.ways = known.span().subspan(learned);
-			return region;
-		}
-		known.resize_down(learned);
-		add_ways(region, Learned(request, arena), arena, known);
-		if (arena.exhausted())
-			return Fault::kNoMemory;
-		arena.rewind(begin);
-	}
+	informed.learned = known.span();
+	Discovery discovery(informed, instructions, contract, arena);
+	Region region = TRY(discovery.run());
+	if (region.instructions < instructions || !learned)
+		return region;
+	known.resize_down(learned);
+	add_ways(region, Learned(request, arena), arena, known);
+	informed.learned = known.span();
+	region = TRY(discovery.run_again(informed));
+	/* With these it is found again, up to where its budget ended. */
+	if (region.instructions >= instructions)
+		region.ways = known.span().subspan(learned);
+	return region;
 }
 
 } // namespace ub::translator

@@ -34,6 +34,7 @@ class Discovery {
 public:
 	Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena);
 	Result<Region> run();
+	Result<Region> run_again(const Request &request);
 
 private:
 	uint32_t insn_at(UserAddr address);

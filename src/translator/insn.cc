@@ -488,7 +488,7 @@ bool Decoder::decode(UserAddr address, const uint8_t *bytes, size_t count, Insn 
 	if (state_->kept && count >= sizeof(head) && insn.why != kHoldsLandingPad) {
 		KeptInsn &kept = state_->latest;
 		kept = {.head = 0, .head_mask = 0, .immediate = {}, .insn = insn};
-		find_head(state_->insn, bytes, is_shift(state_->insn), kept);
+		find_head(state_->insn, state_->operands, bytes, is_shift(state_->insn), kept);
 		if (kept.head_mask)
 			state_->kept->keep(head, kept);
 	}

@@ -4,6 +4,8 @@
  */
 #include "translator/kept_insns.h"
 
+#include <algorithm>
+
 #include <Zydis/Decoder.h>
 
 namespace ub::translator {
@@ -35,6 +37,12 @@ uint64_t number(const uint8_t *bytes, uint8_t count, bool is_signed)
 	}
 }
 
+/* An EVEX displacement of one byte counts in units that the operands decide. */
+bool is_scaled(bool evex, uint8_t disp_bytes)
+{
+	return evex && disp_bytes == 1;
+}
+
 } // namespace
 
 KeptInsns *KeptInsns::borrow()
@@ -50,7 +58,8 @@ void KeptInsns::give_back()
 	__atomic_store_n(&g_kept_taken, false, __ATOMIC_RELEASE);
 }
 
-void find_head(const ZydisDecodedInstruction &z, const uint8_t *bytes, bool immediate_decides, KeptInsn &kept)
+void find_head(const ZydisDecodedInstruction &z, const ZydisDecodedOperand *operands, const uint8_t *bytes,
+	       bool immediate_decides, KeptInsn &kept)
 {
 	const auto &disp = z.raw.disp;
 	const auto &imm = z.raw.imm[0];
@@ -58,12 +67,15 @@ void find_head(const ZydisDecodedInstruction &z, const uint8_t *bytes, bool imme
 	const bool in_order = (!disp.size || disp.offset == head_bytes) &&
 			      (!imm.size || imm.offset == head_bytes + disp.size / 8u);
 
-	kept.immediate = {imm.offset, uint8_t(imm.size / 8), bool(imm.is_signed), bool(imm.is_relative)};
-	/* An EVEX displacement depends on the operands. */
+	/* That of a VEX instruction may name a register. */
+	if (std::any_of(operands, operands + z.operand_count,
+			[](const ZydisDecodedOperand &o) { return o.type == ZYDIS_OPERAND_TYPE_IMMEDIATE; }))
+		kept.immediate = {imm.offset, uint8_t(imm.size / 8), bool(imm.is_signed), bool(imm.is_relative)};
 	if (immediate_decides)
 		head_bytes = z.length;
-	if (!in_order || z.raw.imm[1].size || head_bytes > sizeof(kept.head) ||
-	    (z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && disp.size))
+	else if (is_scaled(z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX, disp.size / 8))
+		head_bytes++;
+	if (!in_order || z.raw.imm[1].size || head_bytes > sizeof(kept.head))
 		return;
 	for (size_t i = 0; i < head_bytes; i++) {
 		kept.head |= uint64_t(bytes[i]) << 8 * i;
@@ -75,7 +87,7 @@ void KeptInsn::place(Insn &insn) const
 {
 	MemOperand &m = insn.mem;
 
-	if (m.present) {
+	if (m.present && !is_scaled(insn.encoding == Encoding::kEvex, insn.disp_bytes)) {
 		m.disp = insn.disp_bytes ? int64_t(number(insn.bytes + insn.disp_at, insn.disp_bytes, true)) : 0;
 		if (m.rip_relative) {
 			m.disp += int64_t(insn.next().value);

@@ -33,7 +33,8 @@ struct KeptInsn {
 
 /* What of an instruction is in the bytes before its displacement and immediate; in all of
  * them if the immediate decides more than its own value, as a shift's count does. */
-void find_head(const ZydisDecodedInstruction &z, const uint8_t *bytes, bool immediate_decides, KeptInsn &kept);
+void find_head(const ZydisDecodedInstruction &z, const ZydisDecodedOperand *operands, const uint8_t *bytes,
+	       bool immediate_decides, KeptInsn &kept);
 
 class KeptInsns {
 public:
@@ -78,8 +79,8 @@ public:
 	void give_back();
 
 private:
-	static constexpr uint32_t kMax = 1000;
-	static constexpr uint32_t kPlaces = 2048;	/* a power of 2 */
+	static constexpr uint32_t kMax = 3000;
+	static constexpr uint32_t kPlaces = 8192;	/* a power of 2 */
 	static_assert(kMax < kPlaces);
 
 	/* By opcode and ModRM, or as many bytes: what else differs is told apart by the mask. */
@@ -98,7 +99,7 @@ private:
 		const bool alone = escaped ? row == 0x80
 					   : row == 0x50 || row == 0x70 || row == 0xb0 || (opcode & 0xfc) == 0xe8;
 		const uint64_t key = (bytes & (alone ? 0xff : 0xffff)) | uint64_t(escaped) << 16 | (head & 0xff) << 17;
-		return uint32_t(key * 0x9e3779b97f4a7c15 >> 53) % kPlaces;
+		return uint32_t(key * 0x9e3779b97f4a7c15 >> 51) % kPlaces;
 	}
 
 	KeptInsn &at(uint32_t i) { return reinterpret_cast<KeptInsn *>(kept_)[i]; }

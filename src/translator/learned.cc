@@ -25,24 +25,27 @@ bool within(const Observation &seen, uint32_t calls)
 } // namespace
 
 Learned::Learned(const Request &request, Arena &arena)
-	: sorted_(arena, request.learned.size() + request.stack_at_end.size())
+	: sorted_(arena, request.learned.size() + request.stack_at_end.size()), first_(arena, uint32_t(sorted_.capacity()))
 {
 	for (const Observation &seen : request.learned)
 		sorted_.push_back(seen);
 	add_open_calls(request.mm, request.stack_at_end, sorted_);
 	std::make_heap(sorted_.begin(), sorted_.end(), before);
 	std::sort_heap(sorted_.begin(), sorted_.end(), before);
+	for (uint32_t i = 0; i < sorted_.size(); i++)
+		(void)first_.find_or_put(0, sorted_[i].from, i);
 }
 
 std::span<const Observation> Learned::from(UserAddr branch) const
 {
-	const Observation *end = sorted_.end();
-	const Observation *low = std::lower_bound(sorted_.begin(), end, Observation{branch, UserAddr(0), 0}, before);
-	const Observation *high = low;
+	const uint32_t first = first_.find(0, branch);
+	if (first == AddressMap::kMissing)
+		return {};
 
-	while (high != end && high->from == branch)
-		high++;
-	return {low, high};
+	uint32_t end = first;
+	while (end < sorted_.size() && sorted_[end].from == branch)
+		end++;
+	return sorted_.span().subspan(first, end - first);
 }
 
 bool Learned::has(UserAddr branch, UserAddr target) const

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/observation.h"
+#include "translator/address_map.h"
 #include "translator/translate.h"
 
 namespace ub::translator {
@@ -24,6 +25,7 @@ public:
 
 private:
 	Table<Observation> sorted_;
+	AddressMap first_;	/* branch → the first of its observations */
 };
 
 } // namespace ub::translator
