@@ -10,7 +10,8 @@ namespace ub::sfi {
 
 namespace {
 
-constexpr uint32_t kMaxForms = 3000;	/* real images have 100 to 800, all of a program 1600 */
+constexpr uint32_t kMaxForms = 3000;	/* all of a program has 1600 */
+constexpr uint32_t kFewForms = 1000;	/* an image has 100 to 800 */
 constexpr uint32_t kPlaces = 8192;	/* a power of 2 */
 static_assert(kMaxForms < kPlaces && sizeof(Form) == 72);
 
@@ -167,7 +168,7 @@ void take_immediate(int64_t value, const Form &form, const Contract &contract, I
 InstructionReader *start_reading(const Image &image, const Contract &contract, Arena &arena)
 {
 	auto *reader = arena.make<InstructionReader>();
-	auto *forms = arena.raw<Form>(kMaxForms + 1);	/* the last one for a form that is not kept */
+	auto *forms = arena.raw<Form>(kFewForms + 1);	/* the last one for a form that is not kept */
 	auto *places = arena.make<uint16_t>(kPlaces);
 
 	if (arena.exhausted() ||
@@ -177,6 +178,7 @@ InstructionReader *start_reading(const Image &image, const Contract &contract, A
 	reader->contract = &contract;
 	reader->forms = forms;
 	reader->places = places;
+	reader->most_forms = kFewForms;
 	return reader;
 }
 
@@ -192,6 +194,7 @@ void borrow_forms(InstructionReader &reader)
 	reader.forms = reinterpret_cast<Form *>(g_kept.forms);
 	reader.places = g_kept.places;
 	reader.form_count = g_kept.count;
+	reader.most_forms = kMaxForms;
 	reader.forms_borrowed = true;
 }
 
@@ -225,7 +228,7 @@ const char *find_form(InstructionReader &reader, uint32_t offset, const Form *&f
 	form = &made;
 	if (const char *refused = read_form(reader, offset, made))
 		return refused;
-	if (whole && made.head_mask && reader.form_count < kMaxForms)
+	if (whole && made.head_mask && reader.form_count < reader.most_forms)
 		reader.places[place] = ++reader.form_count;
 	return nullptr;
 }

@@ -80,7 +80,7 @@ struct InstructionReader {
 	/* Forms seen, and their places by a hash of the first bytes: forms.cc. */
 	Form *forms;
 	uint16_t *places;
-	uint16_t form_count;
+	uint16_t form_count, most_forms;
 	bool forms_borrowed;
 };
 
