@@ -202,6 +202,7 @@ constexpr Row kVectors1[] = {
 	{"vpcompressd [r11]{k1},zmm0; vpexpandq zmm1{k1}{z},[r11+0x40]; vpermb zmm0,zmm1,zmm2; vaddpd zmm1,zmm2,[r11+8]{1to8}",
 	 "\x62\xd2\x7d\x49\x8b\x03\x62\xd2\xfd\xc9\x89\x4b\x08\x62\xf2\x75\x48\x8d\xc2\x62\xd1\xed\x58\x58\x4b\x01", {0, 6, 13, 19}},
 	{"stmxcsr [r11]; movd eax,xmm1", "\x41\x0f\xae\x1b\x66\x0f\x7e\xc8", {0}},
+	{"fnstcw [r11]; and rdi,r10; fnstcw [rdi+8]", "\x41\xd9\x3b\x4c\x21\xd7\xd9\x7f\x08", {0, 6}},
 	{"ldmxcsr [r11]; vldmxcsr [r11]", "\x41\x0f\xae\x13\xc4\xc1\x78\xae\x13", {0, 4}},
 	{"vmaskmovps ymm0,ymm1,[r11]; vpmaskmovd [r11],ymm1,ymm0", "\xc4\xc2\x75\x2c\x03\xc4\xc2\x75\x8e\x03", {0, 5}},
 };

@@ -199,7 +199,8 @@ UB_CASE(verify_refuses, implicit_memory)
 constexpr Row kOtherState1[] = {
 	{"fld qword ptr [r11]", "\x41\xdd\x03"},
 	{"emms", "\x0f\x77"},
-	{"fnstcw [r11]", "\x41\xd9\x3b"},
+	{"fldcw [r11]", "\x41\xd9\x2b"},
+	{"fnstsw [r11]", "\x41\xdd\x3b"},
 	{"movdq2q mm0,xmm1", "\xf2\x0f\xd6\xc1"},
 };
 
@@ -474,6 +475,7 @@ constexpr Row kFrameSlots4[] = {
 	{"prefetcht0 [rsp]", "\x0f\x18\x0c\x24", {0}},
 	{"stmxcsr [rsp]", "\x0f\xae\x1c\x24", {0}},
 	{"ldmxcsr [rsp]", "\x0f\xae\x14\x24", {0}},
+	{"fnstcw [rsp]", "\xd9\x3c\x24", {0}},
 	{"clflush [rsp]", "\x0f\xae\x3c\x24", {0}},
 	{"vpexpandd zmm0{k1},[rsp]", "\x62\xf2\x7d\x49\x89\x04\x24", {0}},
 };

@@ -66,7 +66,8 @@ const char *check_encoding(const InstructionReader &reader, Kind kind)
 	switch (decoded.encoding) {
 	case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
 		/* movsd and cmpsd are also names of string instructions. */
-		if (kind == Kind::kVector && decoded.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT)
+		if (kind == Kind::kVector && decoded.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+		    decoded.mnemonic != ZYDIS_MNEMONIC_FNSTCW)
 			return "a string instruction that shares its name with a vector instruction";
 		return nullptr;
 	case ZYDIS_INSTRUCTION_ENCODING_VEX:

@@ -62,8 +62,9 @@ const char *check_register(const InstructionReader &reader, const ZydisDecodedOp
 	case ZYDIS_REGCLASS_IP:
 		return kind == Kind::kBranch ? nullptr : "the instruction pointer as an operand";
 	default:
-		/* Of the vector state. A value that it cannot hold raises #GP. */
-		if (operand.reg.value == ZYDIS_REGISTER_MXCSR && kind == Kind::kVector)
+		/* Of the vector state. A value that it cannot hold raises #GP. fnstcw leaves bits of x87's status undefined. */
+		if (kind == Kind::kVector &&
+		    (operand.reg.value == ZYDIS_REGISTER_MXCSR || operand.reg.value == ZYDIS_REGISTER_X87STATUS))
 			return nullptr;
 		return "a register that is not the program's own: segment, control, debug, x87, MMX";
 	}

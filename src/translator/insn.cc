@@ -265,7 +265,8 @@ const char *take_register(const ZydisDecodedOperand &o, Kind kind, Insn &insn)
 		case ZYDIS_REGCLASS_IP:
 			return nullptr;
 		default:
-			return o.reg.value == ZYDIS_REGISTER_MXCSR ? nullptr : "names a register ub does not virtualise";
+			return o.reg.value == ZYDIS_REGISTER_MXCSR || o.reg.value == ZYDIS_REGISTER_X87STATUS
+				       ? nullptr : "names a register ub does not virtualise";
 		}
 	}
 

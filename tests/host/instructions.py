@@ -130,6 +130,7 @@ FORMS = [
     (["movshdup", "lddqu"], ["{x}, {m128}"]),
     (["movddup"], ["{x}, {x}", "{x}, {m64}"]),
     (["stmxcsr", "ldmxcsr"], ["{m32}"]),
+    (["fnstcw"], ["{m16}"]),
     (["vmovdqa", "vmovdqu", "vmovaps", "vmovups"], ["{y}, {y}", "{y}, {m256}", "{m256}, {y}", "{x}, {m128}"]),
     (["vpxor", "vpor", "vpand", "vpcmpeqb", "vpcmpeqd", "vpminub", "vpaddb", "vpaddd", "vpsubb", "vpshufb", "vpunpcklbw",
       "vaddps", "vmulpd", "vpmulld"], ["{y}, {y}, {y}", "{y}, {y}, {m256}", "{x}, {x}, {m128}"]),

@@ -90,6 +90,8 @@ const char *why_forbidden(csh capstone, const cs_insn &insn)
 		    insn.detail->x86.operands[i].type == X86_OP_MEM && insn.detail->x86.opcode[0] >= 0xa4 &&
 		    insn.detail->x86.opcode[0] <= 0xa7)
 			return "a string instruction";
+	if (is(name, {"fnstcw"}))
+		return nullptr;
 	if (insn.detail->x86.opcode[0] >= 0xd8 && insn.detail->x86.opcode[0] <= 0xdf && name[0] == 'f')
 		return "x87";
 	return nullptr;
