@@ -82,7 +82,7 @@ bool translate_once(const Request &request, const Reservation &code, const sfi::
 	sizes.instructions = region->instructions;
 	sizes.guest_bytes = bytes_of(*region);
 	begin = now_us();
-	if (!unroll(*region, request.budget.instructions, arena))
+	if (!unroll(*region, arena))
 		return false;
 	lap(kUnroll);
 	if (!analyze(*region, arena))

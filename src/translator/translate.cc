@@ -38,7 +38,7 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 {
 	Region region = TRY(discover(request, instructions, contract, arena));
 	const uint32_t discovered = region.instructions;
-	TRY(unroll(region, instructions, arena));
+	TRY(unroll(region, arena));
 	TRY(analyze(region, arena));
 	Plan plan = TRY(sanitize(region, arena));
 	const uint32_t room = std::min(code.bytes, kMaxBytes);

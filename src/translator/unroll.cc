@@ -19,14 +19,16 @@ namespace {
 
 /* In guest instructions. Longer loops would gain little. */
 constexpr uint32_t kMaxBody = 24;
-constexpr uint32_t kMaxCopied = 128;
 constexpr uint32_t kMaxCopies = 32;
 
-/* By how many a region may grow: translations are to take little longer, and one that uses
- * its budget up is not to get too big by this. */
-uint32_t allowance(const Region &region, uint32_t budget)
+/* What one loop may come to; the region may grow by twice as much, by the loops found first. Where there
+ * is much code most of its loops are not what takes the time, and copies of them are
+ * what makes images large. */
+uint32_t most_copied(const Region &region)
 {
-	return 2 * kMaxCopied + std::min(region.instructions / 4, budget - std::min(budget, region.instructions));
+	constexpr uint32_t kMuchCode = 1000;
+
+	return region.instructions < kMuchCode ? 128 : 64;
 }
 
 /* Of a block; a copy's are the same. */
@@ -143,10 +145,11 @@ void unroll(Region &region, const Loop &loop, uint32_t copies)
 
 } // namespace
 
-Result<> unroll(Region &region, uint32_t budget, Arena &arena)
+Result<> unroll(Region &region, Arena &arena)
 {
 	const uint32_t count = uint32_t(region.blocks.size());
-	uint32_t left = allowance(region, budget);
+	const uint32_t copied = most_copied(region);
+	uint32_t left = 2 * copied;
 	uint32_t *latches = arena.raw<uint32_t>(count);	/* by head: of the blocks that lead back the last */
 
 	if (!latches)
@@ -169,7 +172,7 @@ Result<> unroll(Region &region, uint32_t budget, Arena &arena)
 		Loop loop;
 		if (latches[head] == kNoBlock || !goes_on(region.blocks[head]) || !find_loop(region, head, latches[head], loop))
 			continue;
-		const uint32_t copies = std::min({kMaxCopies, kMaxCopied / loop.instructions, 1 + left / loop.instructions,
+		const uint32_t copies = std::min({kMaxCopies, copied / loop.instructions, 1 + left / loop.instructions,
 						  1 + uint32_t(region.blocks.capacity() - region.blocks.size()) / loop.count});
 		if (copies < 2)
 			continue;

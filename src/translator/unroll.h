@@ -12,8 +12,7 @@
 
 namespace ub::translator {
 
-/* `budget` is the limit that discover() had, in instructions. kNoMemory when the arena is
- * used up. */
-Result<> unroll(Region &region, uint32_t budget, Arena &arena);
+/* kNoMemory when the arena is used up. */
+Result<> unroll(Region &region, Arena &arena);
 
 } // namespace ub::translator
