@@ -217,13 +217,51 @@ UB_CASE(assembler, links_both_ways)
 	as.jmp(ahead);
 	as.jmp(back);
 	as.bind(ahead);
-	as.link();
+	as.link(KernelAddr(0));
 	CHECK(!as.overflow());
-	/* jmp rel32 ahead; jmp rel8 back */
-	constexpr uint8_t expected[] = {0xe9, 2, 0, 0, 0, 0xeb, 0xf9};
+	/* jmp rel8 ahead; jmp rel8 back */
+	constexpr uint8_t expected[] = {0xeb, 2, 0xeb, 0xfc};
 	CHECK_EQ(as.bytes().size(), sizeof(expected));
 	for (size_t i = 0; i < sizeof(expected); i++)
 		CHECK_EQ(as.bytes()[i], expected[i]);
+}
+
+/* Branches to labels in reach become short, the others and polls' do not, and all follow what has moved. */
+UB_CASE(assembler, shrinks_branches)
+{
+	constexpr uint8_t kNop = 0x90;
+	Arena arena = testing::scratch_arena(test, 1 << 16);
+	Assembler as(arena, KernelAddr(0x1000), 512, 8);
+	const Label near = as.label(), far = as.label(), head = as.label();
+
+	as.bind(head);
+	as.jcc(4, near);		/* 0: 0f 84, then 74 */
+	as.jmp(far);			/* 6, then 2: e9 */
+	as.jcc_near(5, near);		/* 11, then 7: 0f 85 */
+	const uint32_t behind = as.here();
+	as.bind(near);			/* 17, then 13 */
+	as.jmp(head);			/* 17, then 13: eb */
+	for (int i = 0; i < 200; i++)
+		as.raw(&kNop, 1);
+	as.bind(far);			/* 219, then 215 */
+	as.exit_stub(7);
+	as.link(KernelAddr(0x2000));
+
+	uint32_t move = 0;
+	CHECK(!as.overflow());
+	CHECK_EQ(as.moved(0, move), 0);
+	CHECK_EQ(as.moved(behind, move), 13);
+	CHECK_EQ(as.place_of(near), 13);
+	CHECK_EQ(as.place_of(far), 215);
+	CHECK_EQ(as.bytes().size(), 226);
+	const uint8_t *b = as.bytes().data();
+	CHECK(b[0] == 0x74 && b[1] == 11);
+	CHECK(b[2] == 0xe9 && b[3] == 215 - 7 && b[4] == 0);
+	CHECK(b[7] == 0x0f && b[8] == 0x85 && b[9] == 0);
+	CHECK(b[13] == 0xeb && b[14] == uint8_t(-15));
+	/* mov r9d, 7; jmp 0x2000 */
+	CHECK(b[215] == 0x41 && b[217] == 7 && b[221] == 0xe9);
+	CHECK(b[222] == ((0x2000 - 0x1000 - 226) & 0xff) && b[223] == (0x2000 - 0x1000 - 226) >> 8);
 }
 
 UB_CASE(assembler, overflow_sticks)
@@ -236,7 +274,7 @@ UB_CASE(assembler, overflow_sticks)
 
 	Assembler unbound(arena, KernelAddr(0x1000), 64, 8);
 	unbound.jmp(unbound.label());
-	unbound.link();
+	unbound.link(KernelAddr(0));
 	CHECK(unbound.overflow());
 }
 

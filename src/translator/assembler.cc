@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Encodings of the assembler's instructions (Intel SDM vol. 2) and its labels. A
- * backward branch takes the short form where it reaches, a forward one never does.
+ * backward branch takes the short form where it reaches at once, a forward one when all is linked.
  */
 #include "translator/assembler.h"
 
@@ -28,7 +28,7 @@ constexpr uint8_t scale_bits(uint8_t scale)
 
 Assembler::Assembler(Arena &arena, KernelAddr base, uint32_t capacity, uint32_t labels)
 	: bytes_(arena.raw<uint8_t>(capacity)), capacity_(bytes_ ? capacity : 0), base_(base),
-	  labels_(arena, labels), fixups_(arena, labels)
+	  labels_(arena, labels), bound_(arena, labels), fixups_(arena, labels), moves_(arena, labels)
 {
 }
 
@@ -75,30 +75,83 @@ Label Assembler::label()
 
 void Assembler::bind(Label label)
 {
-	if (label.id < labels_.size())
-		labels_[label.id] = size_;
+	if (label.id >= labels_.size())
+		return;
+	labels_[label.id] = size_;
+	bound_.push_back(label.id);
 }
 
-void Assembler::fix(Label to, uint8_t bytes)
+void Assembler::fix(Label to, Reach reach)
 {
-	if (!fixups_.push_back({size_, to.id, bytes}))
+	constexpr uint8_t empty[4] = {};
+	const Fixup fixup{size_, to.id, reach};
+
+	if (!fixups_.push_back(fixup))
 		overflow_ = true;
-	for (uint8_t i = 0; i < bytes; i++)
-		put(0);
+	raw(empty, fixup.end() - fixup.at);
 }
 
-void Assembler::link()
+bool Assembler::in_short_reach(const Fixup &f) const
+{
+	const uint32_t to = place_of({f.label});
+
+	return f.reach == Reach::kShrinks && to != kUnbound && fits8(int64_t(to) - f.end());
+}
+
+/* Takes 3 bytes out of jmp, 4 out of jcc. Nothing gets farther away by that, so one pass over the
+ * places as they were is right for all. */
+void Assembler::shrink()
+{
+	uint32_t from = 0, by = 0;
+	const auto move_down = [&](uint32_t to) {
+		__builtin_memmove(bytes_ + from - by, bytes_ + from, to - from);
+		from = to;
+	};
+
+	for (Fixup &f : fixups_) {
+		const uint32_t end = f.end();
+		if (!in_short_reach(f)) {
+			f.at -= by;
+			continue;
+		}
+		/* e9 <rel32> → eb <rel8>; 0f 8x <rel32> → 7x <rel8> */
+		const uint8_t opcode = bytes_[f.at - 1];
+		const bool jumps = opcode == 0xe9;
+		const uint32_t start = f.at - (jumps ? 1 : 2);
+		move_down(start);
+		bytes_[start - by] = jumps ? 0xeb : uint8_t(opcode - 0x10);
+		f = {start - by + 1, f.label, Reach::kByte};
+		by += jumps ? 3 : 4;
+		from = end;
+		moves_.push_back({end, by});
+	}
+	move_down(size_);
+	size_ -= by;
+	uint32_t move = 0;
+	for (uint32_t id : bound_)
+		labels_[id] = moved(labels_[id], move);
+}
+
+uint32_t Assembler::moved(uint32_t offset, uint32_t &move) const
+{
+	while (move < moves_.size() && moves_[move].from <= offset)
+		move++;
+	return move ? offset - moves_[move - 1].by : offset;
+}
+
+void Assembler::link(KernelAddr leave)
 {
 	if (overflow_)
 		return;
+	shrink();
 	for (const Fixup &f : fixups_) {
-		const uint32_t to = place_of({f.label});
-		const int64_t distance = int64_t(to) - (f.at + f.bytes);
-		if (to == kUnbound || (f.bytes == 1 && !fits8(distance))) {
+		const uint32_t to = place_of({f.label}), bytes = f.end() - f.at;
+		const int64_t distance = f.reach == Reach::kLeave ? leave - (base_ + int64_t(f.end())) : int64_t(to) - f.end();
+		if ((f.reach != Reach::kLeave && to == kUnbound) || !(bytes == 1 ? fits8(distance) : fits32(distance))) {
 			overflow_ = true;
 			return;
 		}
-		for (uint8_t i = 0; i < f.bytes; i++)
+		for (uint8_t i = 0; i < bytes; i++)
 			bytes_[f.at + i] = uint8_t(distance >> 8 * i);
 	}
 }
@@ -150,8 +203,7 @@ void Assembler::load(Gpr to, Gpr base, int32_t disp) { memory(true, 0x8b, to, ba
 void Assembler::load32(Gpr to, Gpr base, int32_t disp) { memory(false, 0x8b, to, base, disp); }
 void Assembler::store(Gpr base, int32_t disp, Gpr from) { memory(true, 0x89, from, base, disp); }
 void Assembler::and_(Gpr to, Gpr from) { registers(true, 0x21, from, to); }
-
-void Assembler::sub(Gpr to, Gpr from) { registers(true, 0x29, from, to); }
+void Assembler::add_slot(Gpr to, int32_t slot) { memory(true, 0x03, to, kFrame, slot); }
 
 /* `opcode` is that of the wide form. Byte registers but al to bl need a REX, which r8 to r15 have. */
 void Assembler::memory_part(uint8_t bytes, uint8_t opcode, Gpr reg, Gpr base, int32_t disp)
@@ -188,15 +240,6 @@ void Assembler::load_zero(uint8_t bytes, Gpr to, Gpr base, int32_t disp)
 	put(0x0f);
 	put(bytes == 1 ? 0xb6 : 0xb7);
 	modrm_base(to, base, disp);
-}
-
-/* REX.W 0F AF */
-void Assembler::imul(Gpr to, Gpr from)
-{
-	put(rex(true, high(to), false, high(from)));
-	put(0x0f);
-	put(0xaf);
-	put(uint8_t(0xc0 | low(to) << 3 | low(from)));
 }
 
 /* 0F B6 or 0F B7 */
@@ -299,6 +342,7 @@ void Assembler::vex_bmi(uint8_t pp, bool wide, uint8_t opcode, Gpr reg, Gpr vvvv
 void Assembler::pdep(Gpr to, Gpr from, Gpr mask) { vex_bmi(3, true, 0xf5, to, from, mask); }
 void Assembler::pext32(Gpr to, Gpr from, Gpr mask) { vex_bmi(2, false, 0xf5, to, from, mask); }
 void Assembler::shrx(Gpr to, Gpr from, Gpr count) { vex_bmi(3, true, 0xf7, to, count, from); }
+void Assembler::shlx(Gpr to, Gpr from, Gpr count) { vex_bmi(1, true, 0xf7, to, count, from); }
 
 void Assembler::shr_imm(Gpr to, uint8_t count)
 {
@@ -318,13 +362,13 @@ void Assembler::branch(Label to, uint8_t short_opcode, uint8_t near_opcode, bool
 
 	if (bound(to) && fits8(distance)) {
 		put(short_opcode);
-		put(uint8_t(distance));
+		fix(to, Reach::kByte);
 		return;
 	}
 	if (near_escape)
 		put(0x0f);
 	put(near_opcode);
-	fix(to, 4);
+	fix(to, Reach::kShrinks);
 }
 
 void Assembler::jmp(Label to) { branch(to, 0xeb, 0xe9, false); }
@@ -336,34 +380,29 @@ void Assembler::jcc(uint8_t condition, Label to)
 void Assembler::jrcxz(Label to)
 {
 	put(0xe3);
-	fix(to, 1);
+	fix(to, Reach::kByte);
 }
 
 void Assembler::jmp_near(Label to)
 {
 	put(0xe9);
-	fix(to, 4);
+	fix(to, Reach::kNear);
 }
 
 void Assembler::jcc_near(uint8_t condition, Label to)
 {
 	put(0x0f);
 	put(uint8_t(0x80 | condition));
-	fix(to, 4);
+	fix(to, Reach::kNear);
 }
 
-void Assembler::exit_stub(uint32_t number, KernelAddr leave)
+void Assembler::exit_stub(uint32_t number)
 {
 	/* 41 b9 <number>	mov	r9d, number
 	 * e9 <rel32>		jmp	leave */
-	uint8_t bytes[] = {0x41, 0xb9, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0};
-	const int64_t distance = leave - (base_ + (int64_t(size_) + int64_t(sizeof(bytes))));
-	const int32_t relative = int32_t(distance);
-
-	overflow_ |= !fits32(distance);
-	__builtin_memcpy(bytes + 2, &number, sizeof(number));
-	__builtin_memcpy(bytes + 7, &relative, sizeof(relative));
-	raw(bytes, sizeof(bytes));
+	mov_imm(kScratch, number);
+	put(0xe9);
+	fix({}, Reach::kLeave);
 }
 
 } // namespace ub::translator

@@ -40,8 +40,11 @@ public:
 	void bind(Label label);
 	bool bound(Label label) const { return place_of(label) != kUnbound; }
 	uint32_t place_of(Label label) const { return label.id < labels_.size() ? labels_[label.id] : kUnbound; }
-	/* Writes the displacements of the branches that were ahead of their labels. */
-	void link();
+	/* Makes branches short whose labels turned out to be near, and writes the displacements of
+	 * those that were ahead of their labels, and of exits. */
+	void link(KernelAddr leave);
+	/* Where link() has moved to what was at `offset`. Of ascending offsets, `move` being 0 before the first. */
+	uint32_t moved(uint32_t offset, uint32_t &move) const;
 
 	void raw(const uint8_t *bytes, size_t count);
 	void endbr64();
@@ -64,14 +67,14 @@ public:
 	void lea(Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp);
 	void lea32(Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp);
 	void and_(Gpr to, Gpr from);
+	void add_slot(Gpr to, int32_t slot);	/* add to, [rsp + slot] */
 	void rorx(Gpr to, Gpr from, uint8_t count);
 	void not_(Gpr r);
-	void sub(Gpr to, Gpr from);
-	void imul(Gpr to, Gpr from);
 	void movzx(Gpr to, Gpr from, uint8_t bytes);	/* of 1 or 2 bytes; of rax to rbx */
 	void pdep(Gpr to, Gpr from, Gpr mask);
 	void pext32(Gpr to, Gpr from, Gpr mask);
 	void shrx(Gpr to, Gpr from, Gpr count);
+	void shlx(Gpr to, Gpr from, Gpr count);
 	void shr_imm(Gpr to, uint8_t count);
 	void test_imm32(Gpr base, int32_t disp, uint32_t value);	/* of a dword in memory */
 
@@ -80,16 +83,29 @@ public:
 	void jmp_near(Label to);
 	void jcc_near(uint8_t condition, Label to);
 	/* mov r9d, number; jmp leave */
-	void exit_stub(uint32_t number, KernelAddr leave);
+	void exit_stub(uint32_t number);
 	void jcc(uint8_t condition, Label to);
 	void jrcxz(Label to);	/* within 127 bytes, ahead */
 
 private:
 	static constexpr uint32_t kUnbound = ~uint32_t(0);
+	enum class Reach : uint8_t {
+		kByte,
+		kNear,
+		kShrinks,	/* near, and short if its label turns out to be in reach */
+		kLeave,		/* near, to where exits go */
+	};
 	struct Fixup {
 		uint32_t at;	/* of the displacement */
 		uint32_t label;
-		uint8_t bytes;	/* 1 or 4 */
+		Reach reach;
+
+		uint32_t end() const { return at + (reach == Reach::kByte ? 1 : 4); }
+	};
+	/* What link() has moved down: what was at `from` and behind it, up to the next. */
+	struct Move {
+		uint32_t from;
+		uint32_t by;
 	};
 
 	void put(uint8_t byte);
@@ -103,7 +119,9 @@ private:
 	void any_lea(bool wide, Gpr to, Gpr base, Gpr index, uint8_t scale, int32_t disp);
 	void vex_bmi(uint8_t pp, bool wide, uint8_t opcode, Gpr reg, Gpr vvvv, Gpr rm);
 	void branch(Label to, uint8_t short_opcode, uint8_t near_opcode, bool near_escape);
-	void fix(Label to, uint8_t bytes);
+	void fix(Label to, Reach reach);
+	bool in_short_reach(const Fixup &f) const;
+	void shrink();
 
 	uint8_t *bytes_;
 	uint32_t size_ = 0;
@@ -111,7 +129,9 @@ private:
 	bool overflow_ = false;
 	KernelAddr base_;
 	Table<uint32_t> labels_;
-	Table<Fixup> fixups_;
+	Table<uint32_t> bound_;		/* labels, by their places */
+	Table<Fixup> fixups_;		/* by their places, too */
+	Table<Move> moves_;
 };
 
 } // namespace ub::translator

@@ -97,7 +97,7 @@ void Emitter::leave_by(uint32_t exit)
 		return;
 	}
 	as_.bind(stub);
-	as_.exit_stub(exit, contract_.leave);
+	as_.exit_stub(exit);
 }
 
 void Emitter::may_fault(const Insn &insn)
@@ -112,8 +112,25 @@ void Emitter::finish_stubs()
 		if (!as_.bound(stubs_[i]))
 			leave_by(i);
 	}
+}
+
+/* Linking has moved what lies behind branches. */
+void Emitter::find_places()
+{
+	uint32_t fault_move = 0, step_move = 0;
+
 	for (sfi::FaultEntry &entry : faults_)
-		entry.stub = as_.place_of(stubs_[entry.stub]);
+		entry = {as_.moved(entry.instruction, fault_move), as_.place_of(stubs_[entry.stub])};
+	for (uint32_t b : layout_.order) {
+		for (uint32_t i = 0; i < region_.blocks[b].count; i++) {
+			Step &step = plan_.of(b, i);
+			if (!step.bytes)
+				continue;
+			const uint32_t end = step.offset + step.bytes;
+			step.offset = as_.moved(step.offset, step_move);
+			step.bytes = as_.moved(end, step_move) - step.offset;
+		}
+	}
 }
 
 /* The two forms that the verifier knows (sfi/instruction.cc: match_poll). */
@@ -205,7 +222,8 @@ Result<Emission> Emitter::run()
 		block(layout_.order[i]);
 	}
 	finish_stubs();
-	as_.link();
+	as_.link(contract_.leave);
+	find_places();
 	if (as_.overflow() || failed_ || exits_.size() > sfi::kMaxExits)
 		return Fault::kTooBig;
 

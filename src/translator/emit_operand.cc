@@ -208,11 +208,17 @@ NewMemory Emitter::operand(const Insn &insn, const Step &step)
 		} else {
 			sum(m, kScratch, !m.address32, int32_t(m.disp));
 		}
-		/* mov r10, [rsp + FSBASE]; lea r9, [r9 + r10]; mov r10, [rsp + MASK]; and/pdep r9, r10 */
+		/* add r9, [rsp + FSBASE]; and r9, r10 */
+		if (step.flags_dead_before) {
+			as_.add_slot(kScratch, UB_FRAME_FSBASE);
+			mask_r9(true);
+			return now;
+		}
+		/* mov r10, [rsp + FSBASE]; lea r9, [r9 + r10]; mov r10, [rsp + MASK]; pdep r9, r9, r10 */
 		as_.load(kMask, kFrame, UB_FRAME_FSBASE);
 		as_.lea(kScratch, kScratch, kMask, 1, 0);
 		reload_mask();
-		mask_r9(step.flags_dead_before);
+		mask_r9(false);
 		return now;
 	}
 	return now;

@@ -14,8 +14,9 @@
  * a repeat where native execution takes it up. Strings go upwards: no image sets the direction flag, and none is
  * entered while it is set.
  *
- * Where flags are dead, rep movs and rep stos go in steps of 64 bytes, then of 8, while so much is left. A fault
- * within a step leaves before the whole of it; native execution then stores the same bytes once more. So a step must not
+ * rep movs and rep stos go in steps of 64 bytes, then of 8, while so much is left, and leave flags alone as the
+ * instructions do: a memcpy() ends with one, and behind its return flags may be read. A fault within a step
+ * leaves before the whole of it; native execution then stores the same bytes once more. So a step must not
  * write what it reads: rep movs takes steps only where source and destination are more than 64 bytes apart.
  */
 #include <bit>
@@ -28,7 +29,6 @@ namespace ub::translator {
 namespace {
 
 constexpr Gpr kRsi = 6, kRdi = 7;
-constexpr uint8_t kZero = 4, kNotZero = 5;
 constexpr int32_t kStep = 64;
 
 constexpr uint8_t log2_of(uint32_t power)
@@ -182,16 +182,12 @@ void Emitter::string_difference(const Insn &insn)
 void Emitter::string_search(const Insn &insn)
 {
 	const Label head = as_.label(), equal = as_.label(), on = as_.label(), counted = as_.label();
-	const Label last = as_.label(), done = as_.label(), none = as_.label(), some = as_.label();
+	const Label last = as_.label(), done = as_.label();
 	const bool while_equal = insn.repeat == Repeat::kWhileEqual;
 
 	as_.bind(head);
 	poll(insn.address, true);
-	as_.jrcxz(none);
-	as_.jmp_near(some);
-	as_.bind(none);
-	as_.jmp_near(done);
-	as_.bind(some);
+	jrcxz_far(done);
 	string_difference(insn);
 	as_.store(kFrame, UB_FRAME_SPILL0, kRcx);
 	as_.mov(kRcx, kScratch);
@@ -216,40 +212,95 @@ void Emitter::string_search(const Insn &insn)
 	as_.bind(done);
 }
 
-/* To `slow`, flags lost, unless the address is in the user half: a mask then changes nothing. */
-void Emitter::check_pointer(Gpr pointer, Label slow)
+/*
+ * To `slow`, the user's rcx in SPILL0, unless steps do what the instruction does: unless its addresses are in the user
+ * half, where masks change nothing, and -63 to 64 bytes apart.
+ *
+ *	mov	[rsp + SPILL0], rcx
+ *	mov	ecx, 47
+ *	shrx	r9, rdi, rcx
+ *	shrx	r10, rsi, rcx		movs alone
+ *	lea	r9, [r9 + r10]
+ *	mov	r10, [rsp + MASK]
+ *	mov	rcx, r9
+ *	jrcxz	1f
+ *	jmp	slow
+ * 1:	mov	r9, rsi			movs alone
+ *	not	r9
+ *	lea	r9, [r9 + rdi]
+ *	lea	r9, [r9 + 64]
+ *	mov	ecx, 7
+ *	shrx	rcx, r9, rcx
+ *	jrcxz	2f; jmp 3f; 2: jmp slow; 3:
+ */
+void Emitter::check_string(const Insn &insn, Label slow)
 {
-	as_.mov(kScratch, pointer);
-	as_.shr_imm(kScratch, contract_.mask_bit);
-	as_.jcc(kNotZero, slow);
+	const bool moves = insn.string == StringOp::kMovs;
+	const Label in_user_half = as_.label();
+
+	as_.store(kFrame, UB_FRAME_SPILL0, kRcx);
+	as_.mov_imm(kRcx, contract_.mask_bit);
+	as_.shrx(kScratch, kRdi, kRcx);
+	if (moves) {
+		as_.shrx(kMask, kRsi, kRcx);
+		as_.lea(kScratch, kScratch, kMask, 1, 0);
+		reload_mask();
+	}
+	as_.mov(kRcx, kScratch);
+	as_.jrcxz(in_user_half);
+	as_.jmp(slow);
+	as_.bind(in_user_half);
+	if (!moves)
+		return;
+	as_.mov(kScratch, kRsi);
+	as_.not_(kScratch);
+	as_.lea(kScratch, kScratch, kRdi, 1, kStep);
+	as_.mov_imm(kRcx, log2_of(2 * kStep));
+	as_.shrx(kRcx, kScratch, kRcx);
+	jrcxz_far(slow);
+}
+
+/* jrcxz 1f; jmp 2f; 1: jmp far; 2: */
+void Emitter::jrcxz_far(Label far)
+{
+	const Label zero = as_.label(), on = as_.label();
+
+	as_.jrcxz(zero);
+	as_.jmp(on);
+	as_.bind(zero);
+	as_.jmp(far);
+	as_.bind(on);
 }
 
 /*
  * 1:	poll
- *	mov	r9, rcx
- *	shr	r9, log2(elements in a step)
- *	jz	2f
- *	and	rsi, r10
- *	and	rdi, r10
+ *	mov	[rsp + SPILL0], rcx
+ *	mov	r9d, log2(elements in a step)
+ *	shrx	rcx, rcx, r9
+ *	jrcxz	done			its rcx is in SPILL0
+ *	mov	rcx, [rsp + SPILL0]
+ *	pdep	rsi, rsi, r10
+ *	pdep	rdi, rdi, r10
  *	mov	r9, [rsi]; mov [rdi], r9; …	or mov r9, [rsp + SPILL1]; mov [rdi], r9; …
  *	lea	rsi, [rsi + step]; lea rdi, [rdi + step]; lea rcx, [rcx - elements]
  *	jmp	1b
- * 2:
  */
-void Emitter::string_steps(const Insn &insn, int32_t step)
+void Emitter::string_steps(const Insn &insn, int32_t step, bool flags_dead, Label done)
 {
-	const Label head = as_.label(), done = as_.label();
+	const Label head = as_.label();
 	const bool moves = insn.string == StringOp::kMovs;
 	const Gpr value = moves || insn.element_bytes < 8 ? kScratch : kRax;
 
 	as_.bind(head);
-	poll(insn.address, false);
-	as_.mov(kScratch, kRcx);
-	as_.shr_imm(kScratch, log2_of(uint32_t(step) / insn.element_bytes));
-	as_.jcc(kZero, done);
+	poll(insn.address, !flags_dead);
+	as_.store(kFrame, UB_FRAME_SPILL0, kRcx);
+	as_.mov_imm(kScratch, log2_of(uint32_t(step) / insn.element_bytes));
+	as_.shrx(kRcx, kRcx, kScratch);
+	jrcxz_far(done);
+	as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
 	if (moves)
-		as_.and_(kRsi, kMask);
-	as_.and_(kRdi, kMask);
+		mask_pointer(kRsi, kRsi);
+	mask_pointer(kRdi, kRdi);
 	if (!moves && value == kScratch)
 		as_.load(kScratch, kFrame, UB_FRAME_SPILL1);
 	for (int32_t at = 0; at < step; at += 8) {
@@ -262,18 +313,21 @@ void Emitter::string_steps(const Insn &insn, int32_t step)
 	}
 	advance(insn, step);
 	as_.jmp(head);
-	as_.bind(done);
 }
 
-/* [rsp + SPILL1] = al, ax or eax as often as 64 bits hold it */
+/* [rsp + SPILL1] = al, ax or eax as often as 64 bits hold it; rcx, which is in SPILL0, is lost:
+ * mov ecx, bits; shlx r10, r9, rcx; lea r9, [r9 + r10]; … */
 void Emitter::spread_value(uint8_t bytes)
 {
 	if (bytes == 4)
 		as_.mov32(kScratch, kRax);
 	else
 		as_.movzx(kScratch, kRax, bytes);
-	as_.mov_imm(kMask, bytes == 1 ? 0x0101010101010101 : bytes == 2 ? 0x0001000100010001 : 0x0000000100000001);
-	as_.imul(kScratch, kMask);
+	for (uint8_t bits = bytes * 8; bits < 64; bits *= 2) {
+		as_.mov_imm(kRcx, bits);
+		as_.shlx(kMask, kScratch, kRcx);
+		as_.lea(kScratch, kScratch, kMask, 1, 0);
+	}
 	as_.store(kFrame, UB_FRAME_SPILL1, kScratch);
 	reload_mask();
 }
@@ -288,25 +342,21 @@ void Emitter::string(const Insn &insn, const Step &step)
 		string_element(insn);
 		return;
 	}
-	if (flags_dead && has_steps) {
-		const Label slow = as_.label();
+	if (has_steps) {
+		const Label all = as_.label(), slow = as_.label();
 
-		check_pointer(kRdi, slow);
-		if (insn.string == StringOp::kMovs) {
-			check_pointer(kRsi, slow);
-			/* mov r9, rdi; sub r9, rsi; lea r9, [r9 + 63]; shr r9, 7: -63 to 64 apart? */
-			as_.mov(kScratch, kRdi);
-			as_.sub(kScratch, kRsi);
-			as_.lea(kScratch, kScratch, kNoGpr, 1, kStep - 1);
-			as_.shr_imm(kScratch, log2_of(2 * kStep));
-			as_.jcc(kZero, slow);
-		} else if (insn.element_bytes < 8) {
+		check_string(insn, slow);
+		if (insn.string == StringOp::kStos && insn.element_bytes < 8)
 			spread_value(insn.element_bytes);
+		as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
+		string_steps(insn, kStep, flags_dead, insn.element_bytes < 8 ? all : slow);
+		if (insn.element_bytes < 8) {
+			as_.bind(all);
+			as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
+			string_steps(insn, 8, flags_dead, slow);
 		}
-		string_steps(insn, kStep);
-		if (insn.element_bytes < 8)
-			string_steps(insn, 8);
 		as_.bind(slow);
+		as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
 	}
 	if (insn.repeat == Repeat::kCount)
 		string_loop(insn, flags_dead);

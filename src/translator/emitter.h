@@ -61,6 +61,7 @@ private:
 	void poll(UserAddr ip, bool flags_live);
 	void arrive(uint32_t at);
 	void finish_stubs();
+	void find_places();
 	/* The number of an exit; two with the same reason, `from` and variant are one, if what can be
 	 * learned by them is the same. */
 	uint32_t exit(Reason reason, UserAddr ip, UserAddr from, UserAddr to, uint32_t variant);
@@ -115,11 +116,12 @@ private:
 	void string_loop(const Insn &insn, bool flags_dead);
 	void string_difference(const Insn &insn);
 	void string_search(const Insn &insn);
-	void string_steps(const Insn &insn, int32_t step);
+	void check_string(const Insn &insn, Label slow);
+	void string_steps(const Insn &insn, int32_t step, bool flags_dead, Label done);
+	void jrcxz_far(Label far);
 	void spread_value(uint8_t bytes);
 	void advance(const Insn &insn, int32_t by);
 	void mask_pointer(Gpr to, Gpr from);
-	void check_pointer(Gpr pointer, Label slow);
 
 	/* emit_control.cc */
 	void control(const Block &block, const Insn &last, const Step &step);
