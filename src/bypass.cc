@@ -12,15 +12,14 @@
  */
 #include <new>
 
+#include "explore.h"
 #include "kernel/services.h"
 #include "profiler/describe.h"
 #include "profiler/profiler.h"
 #include "runtime/chain.h"
 #include "runtime/publish.h"
 #include "runtime/run.h"
-#include "space.h"
 #include "translator/attempt.h"
-#include "translator/translate.h"
 
 struct ub_settings ub_settings = {
 #define SETTING(field, value, lowest, highest, description) .field = value,
@@ -48,8 +47,6 @@ constexpr uint32_t kFutileMin = 512;
  * must have left for want of them. */
 constexpr uint32_t kVectorMin = 16;
 constexpr uint32_t kVectorShare = 8;
-
-static_assert(profiler::kMaxWays == translator::kMostWays);
 
 constexpr int kNoMemoryError = 12;		/* ENOMEM */
 
@@ -91,20 +88,6 @@ void begin_gap(ub_space &space, ub_thread &thread, const ub_regs &regs)
 			profiler::keep_stack_at_start(*site, regs.sp);
 	}
 	profiler::gap_begins(thread, start);
-}
-
-/* Under the space's lock. */
-void want(ub_space &space, Site &site, uint64_t now_ns)
-{
-	if (site.stage == Stage::kDeclined || site.rounds >= kMaxRounds)
-		return;
-	if (now_ns < site.retry_at_ns) {
-		if (site.stage == Stage::kHot)
-			watch_again(site);
-		return;
-	}
-	site.wanted = true;
-	ubk_request_translation(space.mm);
 }
 
 /* What was translated turned out not to pay: native again, for a while. Under the space's
@@ -153,27 +136,28 @@ bool vectors_pay(Site &site)
 	return !site.vectors && site.vector_exits >= kVectorMin && site.vector_exits >= site.reached / kVectorShare;
 }
 
-/* A run left inside its gap. What it missed is learned; what leads nowhere is put back. */
-void learn_from(ub_space &space, const runtime::Chain &chain)
+/* A run left inside its gap. What it missed is learned; what leads nowhere is put back.
+ * Return: true if it missed a branch that was not known. */
+bool learn_from(ub_space &space, const runtime::Chain &chain)
 {
 	Site &site = *chain.site;
 	Observation *memory = nullptr;
 	Translation *gone = nullptr;
+	bool fresh = false;
 
 	if (chain.missed.from.value && !site.learned && space.learning < kMaxLearning)
-		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * (profiler::kMaxObservations + profiler::kMaxWays)));
+		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * (profiler::kMaxObservations + kMaxWays)));
 
 	uint64_t now_ns = ubk_now_ns();
 	{
 		SpaceLock lock(space);
-		site.exits[unsigned(chain.reason)]++;
 		if (!site.learned && memory) {
 			site.learned = memory;
 			memory = nullptr;
 			space.learning++;
 		}
-		if (chain.missed.from.value && site.learned &&
-		    (profiler::learn(site, chain.missed) || site.pending)) {
+		fresh = chain.missed.from.value && site.learned && profiler::learn(site, chain.missed);
+		if (fresh || (chain.missed.from.value && site.pending)) {
 			site.pending = true;
 			want(space, site, now_ns);
 		} else if (chain.reason == sfi::ExitReason::kVector && vectors_pay(site)) {
@@ -185,6 +169,38 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 	}
 	ubk_free(memory);
 	runtime::retire(gone);
+	return fresh;
+}
+
+/* Runs from regs->ip on. Return: true if a gap was left by a branch that is new to its site. */
+bool run(ub_space &space, ub_thread &thread, ub_regs &regs, runtime::Reach reach, runtime::Chain &chain)
+{
+	chain = runtime::run_chain(space.cache, thread, regs, reach);
+
+	const bool fresh = chain.end == runtime::ChainEnd::kExit && learn_from(space, chain);
+	if (chain.weigh)
+		weigh(space, *chain.weigh);
+	return fresh;
+}
+
+/* Goes through the rest of the gap. */
+[[gnu::noinline]] void explore(ub_space &space, ub_thread &thread, ub_regs &regs, runtime::Chain &chain)
+{
+	Site &site = *chain.site;
+	Exploration exploration(space, site, g_contract);
+
+	while (chain.site == &site && exploration.go_on(chain, regs))
+		if (!run(space, thread, regs, runtime::Reach::kGap, chain))
+			return;
+}
+
+/* User mode is returned to inside a gap. */
+void count_exit(ub_thread &thread, const ub_regs &regs, const runtime::Chain &chain)
+{
+	thread.count[UB_COUNT_exits]++;
+	thread.count[UB_COUNT_exit_syscall + unsigned(chain.reason)]++;
+	chain.site->exits[unsigned(chain.reason)]++;
+	ubk_trace_exit(regs.ip, unsigned(chain.reason));
 }
 
 /* Why a site has no translation: whether to try again. Under the space's lock. */
@@ -221,72 +237,21 @@ void failed(ub_space &space, Site &site, Fault fault)
 	}
 }
 
-/* Makes a finished translation visible. Return: the one it replaced, or null, to be retired. */
-Result<Translation *> publish(ub_space &space, Site &site, Translation &translation, uint64_t since)
-{
-	SpaceLock lock(space);
-
-	for (const Extent &source : translation.sources)
-		if (space.journal.changed(since, source))
-			return Fault::kStale;
-	if (site.stage == Stage::kDeclined)
-		return Fault::kOff;
-	if (!space.has_room() && !space.cache.find(site.start))
-		return Fault::kTooMany;
-
-	Translation *replaced = unpublish(space, site);
-	space.cache.insert(translation);
-	space.stat.translations++;
-	space.stat.translated++;
-	space.stat.code_bytes += translation.code_bytes;
-	if (site.stage != Stage::kTranslated)
-		profiler::begin(site.payoff);
-	site.stage = Stage::kTranslated;
-	return replaced;
-}
-
-Result<Translation *> translate_site(ub_space &space, Site &site, Arena &arena, uint64_t since)
-{
-	if (!space.has_room() && site.stage != Stage::kTranslated)
-		return Fault::kTooMany;
-	translator::Request request;
-	request.mm = space.mm;
-	request.start = site.start;
-	request.learned = site.observations();
-	request.ways = site.ways();
-	request.stack = site.stack_at_start();
-	request.stack_at_end = site.stack_at_end();
-	request.vectors = site.vectors;
-	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
-
-	if (!code.address.value)
-		return Fault::kNoCodeSpace;
-	auto made = translator::translate(request, code, g_contract, arena);
-	if (!made) {
-		ubk_trace_translate(site.start.value, 0, 0, key(made.fault()));
-		ubk_code_release(code.address.value, code.bytes);
-		return made.fault();
-	}
-	uint32_t bytes = uint32_t(made->verified.image().bytes.size());
-	ubk_trace_translate(site.start.value, made->guest_instructions, bytes, "ok");
-	profiler::keep_ways(site, made->ways);
-	ubk_code_trim(code.address.value, code.bytes, bytes);
-
-	auto translation = runtime::make_translation(site.start, made->verified, made->sources, site);
-	if (!translation) {
-		ubk_code_release(code.address.value, bytes);
-		return translation.fault();
-	}
-	auto replaced = publish(space, site, **translation, since);
-	if (!replaced) {
-		runtime::retire(*translation);
-		return replaced.fault();
-	}
-	runtime::retire(*replaced);
-	return *translation;
-}
-
 } // namespace
+
+void want(ub_space &space, Site &site, uint64_t now_ns)
+{
+	if (site.stage == Stage::kDeclined || site.rounds >= kMaxRounds || site.exploring)
+		return;
+	if (now_ns < site.retry_at_ns) {
+		if (site.stage == Stage::kHot)
+			watch_again(site);
+		return;
+	}
+	site.wanted = true;
+	ubk_request_translation(space.mm);
+}
+
 } // namespace ub
 
 using namespace ub;
@@ -300,11 +265,17 @@ extern "C" int ub_core_init(const ub_machine *machine)
 	g_contract.locked_accesses = machine->locked_accesses;
 	g_contract.avx = machine->avx;
 	g_contract.avx512 = machine->avx512;
-	return translator::Attempt::keep_one() ? 0 : -kNoMemoryError;
+	if (!translator::Attempt::keep_one())
+		return -kNoMemoryError;
+	if (translator::PartAttempt::keep_one())
+		return 0;
+	translator::Attempt::drop_kept();
+	return -kNoMemoryError;
 }
 
 extern "C" void ub_core_exit(void)
 {
+	translator::PartAttempt::drop_kept();
 	translator::Attempt::drop_kept();
 }
 
@@ -350,13 +321,13 @@ extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
 		return;
 	}
 	if (space.cache.may_have(UserAddr(regs->ip)) && ubk_may_enter(regs)) {
-		runtime::Chain chain = runtime::run_chain(space.cache, *thread, *regs);
+		runtime::Chain chain;
 
+		if (run(space, *thread, *regs, runtime::Reach::kChain, chain))
+			explore(space, *thread, *regs, chain);
 		if (chain.end == runtime::ChainEnd::kExit)
-			learn_from(space, chain);
+			count_exit(*thread, *regs, chain);
 		thread->native_turn = chain.bounded;
-		if (chain.weigh)
-			weigh(space, *chain.weigh);
 		if (chain.end != runtime::ChainEnd::kGap && chain.end != runtime::ChainEnd::kCall)
 			return;
 	}
@@ -386,7 +357,7 @@ extern "C" void ub_translate(ub_space *space)
 
 		uint64_t begin_ns = ubk_now_ns();
 		Arena arena(attempt.memory(), translator::kArenaBytes);
-		auto done = translate_site(*space, *site, arena, since);
+		auto done = translate_site(*space, *site, g_contract, arena, since);
 
 		SpaceLock lock(*space);
 		uint64_t end_ns = ubk_now_ns();

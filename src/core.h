@@ -44,6 +44,7 @@ enum ub_thread_counter {
 	GAUGE(translations)			\
 	GAUGE(code_bytes)			\
 	COUNTER(translated)			\
+	COUNTER(explored)			\
 	COUNTER(rejected)			\
 	COUNTER(retired)			\
 	COUNTER(translate_usec)			\
@@ -63,6 +64,7 @@ struct ub_site {
 	unsigned int samples;		/* gaps timed natively */
 	unsigned int rounds;		/* translations attempted */
 	unsigned int learned;		/* branches that they were told of */
+	unsigned int explored;		/* parts of gaps translated to learn from them */
 	unsigned long chained;		/* calls of the chains that ended in its gaps */
 	unsigned long exits[UB_EXITS];	/* from inside its gaps, by reason; [0] is 0 */
 	unsigned int native_ns;		/* median of the last gaps timed; 0: there is none */

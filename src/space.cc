@@ -4,10 +4,11 @@
  * that changes, and memory that is wanted elsewhere. See space.h and core.h.
  */
 #include <new>
+#include <utility>
 
+#include "hall.h"
 #include "profiler/describe.h"
 #include "runtime/publish.h"
-#include "space.h"
 
 namespace ub {
 
@@ -16,14 +17,6 @@ using profiler::Stage;
 using runtime::Translation;
 
 namespace {
-
-/* A translation has left the cache. */
-void uncount(ub_space &space, const Translation &gone)
-{
-	space.stat.translations--;
-	space.stat.retired++;
-	space.stat.code_bytes -= gone.code_bytes;
-}
 
 /* Grows while a site is of any use. */
 uint64_t uses(const Site &site)
@@ -41,36 +34,28 @@ bool trim(ub_space &space, Site &site)
 {
 	Translation *gone = nullptr;
 	Observation *learned = nullptr;
+	OpenCall *calls = nullptr;
 	{
 		SpaceLock lock(space);
 		const uint64_t now = uses(site);
-		if (site.uses_at_trim != now) {
+		if (site.uses_at_trim != now || site.exploring) {
 			site.uses_at_trim = now;
 			return false;
 		}
-		learned = site.learned;
-		site.learned = nullptr;
-		site.learned_count = site.ways_count = 0;
+		std::swap(site.learned, learned);
+		std::swap(site.calls, calls);
+		site.learned_count = site.ways_count = site.calls_count = 0;
 		space.learning -= learned != nullptr;
 		gone = unpublish(space, site);
 		if (gone)
 			watch_again(site);
 	}
 	ubk_free(learned);
-	return runtime::retire(gone) || learned;
+	ubk_free(calls);
+	return runtime::retire(gone) || learned || calls;
 }
 
 } // namespace
-
-Translation *unpublish(ub_space &space, const Site &site)
-{
-	Translation *gone = space.cache.remove(site.start);
-
-	if (gone)
-		uncount(space, *gone);
-	return gone;
-}
-
 } // namespace ub
 
 using namespace ub;
@@ -93,6 +78,7 @@ extern "C" void ub_space_destroy(ub_space *space)
 	while (Site *site = space->sites.remove_any()) {
 		ubk_free(site->learned);
 		ubk_free(site->stack);
+		ubk_free(site->calls);
 		ubk_free(site);
 	}
 	ubk_free(space);
@@ -106,9 +92,10 @@ extern "C" unsigned int ub_space_invalidate(ub_space *space, unsigned long start
 		space->journal.record(UserAddr(start), UserAddr(end));
 		gone = space->cache.remove_from(UserAddr(start), UserAddr(end));
 		for (Translation *each = gone; each; each = each->retired_next) {
-			uncount(*space, *each);
+			count_out(*space, *each);
 			/* Mapped again, it may become hot again. */
-			watch_again(*each->site);
+			if (!is_part(*each))
+				watch_again(*each->site);
 			each->site->learned_count = each->site->ways_count = 0;
 		}
 	}

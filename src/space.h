@@ -19,7 +19,7 @@ namespace ub {
 
 constexpr uint32_t kMaxTranslations = 1024;
 constexpr uint32_t kMaxCodeBytes = 4 << 20;	/* a quarter of the arena, and a last translation */
-constexpr uint32_t kMaxLearning = 256;
+constexpr uint32_t kMaxLearning = 128;
 
 } // namespace ub
 
@@ -48,17 +48,5 @@ public:
 private:
 	struct ubk_lock *lock_;
 };
-
-/* All under the space's lock. */
-
-/* Unpublishes a site's translation. Return: it, to be retired, or null. */
-runtime::Translation *unpublish(ub_space &space, const profiler::Site &site);
-
-/* A hot site that gets no translation now, or has lost it, may become hot again. */
-inline void watch_again(profiler::Site &site)
-{
-	site.stage = profiler::Stage::kWatched;
-	site.short_gaps = 0;
-}
 
 } // namespace ub

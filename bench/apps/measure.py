@@ -48,7 +48,7 @@ COVERAGE_SETTINGS = {"put_back": 0, "chain_max_us": 1000000, "chain_max": 100000
 
 
 class Options:
-    pairs, seconds, warm, places, as_is = 3, 0.2, 1.0, False, False
+    pairs, seconds, warm, places, as_is = 3, 0.2, 4.0, False, False
 
 
 def sites_of(pids):
@@ -313,7 +313,7 @@ def measure_server(name):
         process.communicate()
     outputs = {r["output"] for runs in results.values() for r in runs}
     return row(name, *([r["rate"] for r in results[group]] for group in (OFF, ON)), len(outputs) == 1, {
-        **per_thousand([r["stat"] for r in results[ON]]), **about_sites(sites), "requests": calls, **runs_of(results),
+        **per_thousand([r["stat"] for r in results[ON]]), **about_sites(sites), "requests": calls, "warm_s": Options.warm, **runs_of(results),
         "translated_while_learning": after["translated"] - before["translated"],
         "translated_while_measured": total([r["stat"] for r in results[ON]], "translated"),
         "first_chain_ms": round(learned["first"], 1) or None, "learned_ms": round(learned["learned"], 1) or None,

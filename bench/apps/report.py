@@ -21,7 +21,7 @@ CASES = ["redis-get-3", "redis-set-3", "redis-set-4096", "nginx-4096", "memcache
 KERNELS = ("6.1", "6.12")
 SLICE = ["redis-get-3", "nginx-4096"]
 
-# What the issue of coverage asks for, and what a run of the slice has to reach.
+# The translated share that is called covered, and what a run of the slice has to reach.
 SHARE = 0.999
 SLICE_CHAINED = 0.5
 
@@ -90,7 +90,7 @@ translated whether they pay in an emulator or not (`put_back=0`), and chains cou
 def write_document(results):
     rows = results["rows"]
     with open(DOCUMENT, "w") as f:
-        f.write(TEXT.format(date=results["date"][:10], commit=results["commit"][:12], warm="1.5"))
+        f.write(TEXT.format(date=results["date"][:10], commit=results["commit"][:12], warm=", ".join(sorted({f"{row['warm_s']:g}" for row in rows if "warm_s" in row}))))
         f.write("| " + " | ".join(HEAD) + " |\n|" + "---|" * 2 + "--:|" * 3 + "---|" + "--:|" * 6 + "---|\n")
         for row in rows:
             f.write("| " + " | ".join(line(row)) + " |\n")

@@ -3,12 +3,12 @@
  * ub_replay FILE...: learns recorded gaps (record.c) as ub would, without running anything.
  *
  * Each gap is followed through the region that discover() made for its site, as an image
- * of it would be run. Where it leaves, the rest of the gap is native, what was missed
+ * of it would be run. Where it leaves, the rest of the gap is explored, which counts as native, what was missed
  * is learned, and there is a new region before the site's next gap. The record is gone
  * through a few times. So it is seen what learning and its budgets can do, apart from
  * faults, polls, and the time that translations take. A line a pass:
  *
- *	FILE pass N: gaps, instructions, the share translated, exits by reason, rounds
+ *	FILE pass N: gaps, instructions, the share translated, rounds so far, parts explored, exits by reason
  *
  * and at the end the sites, with the sizes of their last images, and where gaps were left in the last pass.
  */
@@ -25,6 +25,7 @@
 
 #include "core.h"
 #include "kernel/services.h"
+#include "profiler/site.h"
 #include "translator/discover.h"
 #include "translator/translate.h"
 
@@ -34,6 +35,7 @@ using namespace ub;
 using namespace ub::translator;
 
 constexpr int kPasses = 12;
+constexpr uint32_t kMostParts = 256;	/* of an exploration */
 
 struct Gap {
 	std::vector<uint64_t> stack, ips, stack_at_end;
@@ -125,6 +127,8 @@ struct Left {
 	const char *why = nullptr;	/* null: at its syscall */
 	Observation missed{};
 	size_t done = 0;		/* instructions of the gap that ran translated */
+	uint32_t context = 0;		/* where in the region it is left */
+	size_t at = 0;			/* the same in the gap: calls, returns and the like are not made */
 };
 
 Request request_of(UserAddr start, const Site &site)
@@ -172,10 +176,9 @@ uint32_t successor(const Region &region, const Block &block, UserAddr to)
 	return kNoBlock;
 }
 
-Left follow(const Region &region, const std::vector<uint64_t> &ips)
+Left follow(const Region &region, const std::vector<uint64_t> &ips, size_t done)
 {
 	uint32_t at = 0;
-	size_t done = 0;
 
 	for (;;) {
 		const Block &block = region.blocks[at];
@@ -192,12 +195,13 @@ Left follow(const Region &region, const std::vector<uint64_t> &ips)
 		const UserAddr to(ips[done]);
 		at = successor(region, block, to);
 		if (at == kNoBlock)
-			return {reason(block), {insns.empty() ? UserAddr(0) : insns.back().address, to, region.contexts[block.context].calls}, done};
+			return {reason(block), {insns.empty() ? UserAddr(0) : insns.back().address, to, region.contexts[block.context].calls}, done, block.context,
+				block.end == End::kTargets || block.end == End::kCall ? done - 1 : done};
 	}
 }
 
 struct Totals {
-	unsigned long instructions = 0, translated = 0, rounds = 0;
+	unsigned long instructions = 0, translated = 0, rounds = 0, parts = 0;
 	std::map<std::string, unsigned long> exits;
 	std::map<std::string, unsigned long> places;
 };
@@ -212,6 +216,51 @@ void discover_again(UserAddr start, Site &site, const sfi::Contract &contract)
 	site.stale = false;
 	site.region = region ? *region : Region();
 	site.ways.assign(site.region.ways.begin(), site.region.ways.end());
+}
+
+bool learn(Site &site, const Observation &missed)
+{
+	const bool known = std::any_of(site.learned.begin(), site.learned.end(), [&](const Observation &o) {
+		return o.from == missed.from && o.to == missed.to && o.calls == missed.calls;
+	});
+	if (!missed.from.value || known || site.learned.size() >= profiler::kMaxObservations)
+		return false;
+	site.learned.push_back(missed);
+	site.stale = true;
+	return true;
+}
+
+std::vector<UserAddr> open_calls(const Region &region, uint32_t context)
+{
+	std::vector<UserAddr> open;
+
+	for (; context; context = region.contexts[context].parent)
+		open.insert(open.begin(), region.contexts[context].return_address);
+	return open;
+}
+
+/* The rest of a gap, as src/explore.cc goes through it. */
+void explore(Site &site, const Gap &gap, Left left, const sfi::Contract &contract, Totals &totals)
+{
+	static char *memory = new char[kArenaBytes];
+	std::vector<UserAddr> open = open_calls(site.region, left.context);
+
+	for (uint32_t part = 0; part < kMostParts; part++) {
+		Request request = request_of(UserAddr(gap.ips[left.at]), site);
+		request.open = open;
+		request.ways = {};
+		request.stack = {};
+		Arena arena(memory, kArenaBytes);
+		const auto region = discover(request, kPartInstructions, contract, arena);
+		if (!region)
+			break;
+		totals.parts++;
+		const Left next = follow(*region, gap.ips, left.at);
+		if (!next.why || next.done <= left.done || !learn(site, next.missed))
+			break;
+		open = open_calls(*region, next.context);
+		left = next;
+	}
 }
 
 void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, const sfi::Contract &contract, Totals &totals)
@@ -231,7 +280,7 @@ void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, const s
 		}
 		if (!site.region.blocks.size())
 			continue;
-		const Left left = follow(site.region, gap.ips);
+		const Left left = follow(site.region, gap.ips, 0);
 		totals.translated += left.done;
 		site.translated += left.done;
 		if (!left.why)
@@ -240,15 +289,11 @@ void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, const s
 		snprintf(place, sizeof(place), "%s %lx (gap at %lx)", left.why, gap.ips[std::min(left.done, gap.ips.size() - 1)], gap.ips[0]);
 		totals.exits[left.why]++;
 		totals.places[place]++;
-		const bool known = std::any_of(site.learned.begin(), site.learned.end(), [&](const Observation &o) {
-			return o.from == left.missed.from && o.to == left.missed.to && o.calls == left.missed.calls;
-		});
-		if (left.missed.from.value && !known && site.learned.size() < 512) {
-			site.learned.push_back(left.missed);
-			site.stale = true;
-		}
+		if (learn(site, left.missed))
+			explore(site, gap, left, contract, totals);
 	}
 }
+
 
 char *arena_code;
 
@@ -278,8 +323,8 @@ void replay(const char *name, const sfi::Contract &contract)
 			site.instructions = site.translated = site.gaps = 0;
 		pass(gaps, sites, contract, totals);
 		rounds += totals.rounds;
-		printf("%s pass %d: %zu gaps, %lu instructions, %.3f %% translated, %lu rounds;", name, n, gaps.size(), totals.instructions,
-		       100.0 * double(totals.translated) / double(totals.instructions), rounds);
+		printf("%s pass %d: %zu gaps, %lu instructions, %.3f %% translated, %lu rounds, %lu parts explored;", name, n, gaps.size(), totals.instructions,
+		       100.0 * double(totals.translated) / double(totals.instructions), rounds, totals.parts);
 		for (const auto &[why, count] : totals.exits)
 			printf(" %lu %s", count, why.c_str());
 		printf("\n");

@@ -56,6 +56,7 @@ public:
 	}
 
 	bool exhausted() const { return exhausted_; }
+	size_t left() const { return size_t(end_ - at_); }
 
 private:
 	char *at_ = nullptr;

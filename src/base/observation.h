@@ -29,6 +29,18 @@ struct Observation {
 	UserAddr from;	/* the branch instruction */
 	UserAddr to;	/* where it went */
 	uint32_t calls = kAnyCalls;	/* made since the gap began, and open */
+
+	bool within(uint32_t other) const { return calls == other || calls == kAnyCalls; }
+};
+
+/* How execution got to what was observed is kept as so many observations more. */
+inline constexpr uint32_t kMaxWays = 1536;
+
+/* A chain of open calls told by its innermost one. */
+struct OpenCall {
+	UserAddr return_address;
+	uint32_t calls;		/* the chain */
+	uint32_t outside;	/* the chain without this call */
 };
 
 } // namespace ub

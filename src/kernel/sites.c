@@ -85,8 +85,8 @@ static void show_site(struct seq_file *seq, struct mm_struct *mm, const struct u
 {
 	show_process(seq, mm);
 	show_place(seq, mm, site->start);
-	seq_printf(seq, " syscall=%d samples=%u rounds=%u learned=%u chained=%lu", site->syscall, site->samples,
-		   site->rounds, site->learned, site->chained);
+	seq_printf(seq, " syscall=%d samples=%u rounds=%u learned=%u explored=%u chained=%lu", site->syscall, site->samples,
+		   site->rounds, site->learned, site->explored, site->chained);
 #define EXIT_REASON(name, key)							\
 	if (UB_COUNT_exit_##key != UB_COUNT_exit_syscall)			\
 		seq_printf(seq, " " #key "=%lu", site->exits[UB_COUNT_exit_##key - UB_COUNT_exit_syscall]);

@@ -32,6 +32,7 @@ ub_site describe(const Site &site)
 	said.samples = site.samples;
 	said.rounds = site.rounds;
 	said.learned = site.learned_count;
+	said.explored = site.explored;
 	said.chained = site.chained;
 	for (unsigned i = 0; i < UB_EXITS; i++)
 		said.exits[i] = site.exits[i];

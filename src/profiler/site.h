@@ -26,8 +26,7 @@ enum class Stage : uint8_t {
 	kDeclined,	/* native: nothing to gain, it lost, or the verifier said no; payoff may retry it */
 };
 
-inline constexpr uint32_t kMaxObservations = 512;
-inline constexpr uint32_t kMaxWays = 1536;
+inline constexpr uint32_t kMaxObservations = 2048;
 inline constexpr uint32_t kMaxSites = UB_SITES_MAX;
 
 /* What was on the user's stack from rsp on upwards where a gap began once, which says what frames
@@ -46,9 +45,11 @@ struct Site {
 	bool wanted = false;		/* a (re)translation is asked for */
 	bool making = false;		/* the translation is under way */
 	bool pending = false;		/* learned something since its making began */
+	bool exploring = false;		/* one of its gaps is gone through to learn all it has to teach */
 	uint16_t short_gaps = 0;	/* samples since the last decay */
 	uint16_t long_gaps = 0;
 	uint32_t rounds = 0;		/* translations attempted */
+	uint32_t explored = 0;		/* parts of its gaps translated to learn from them */
 	uint32_t reached = 0;		/* calls of the chains that ended in this gap; approximate */
 	uint32_t futile = 0;		/* runs that left inside the gap with nothing to learn */
 	uint32_t vector_exits = 0;	/* runs that left it for want of vector registers */
@@ -65,6 +66,8 @@ struct Site {
 	uint32_t ways_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations and kMaxWays, from the first miss on */
 	Stack *stack = nullptr;		/* from when it was about to become hot on */
+	OpenCall *calls = nullptr;	/* followed by its last translation; under the space's lock */
+	uint32_t calls_count = 0;
 
 	std::span<const uint64_t> stack_at_start() const;
 	std::span<const uint64_t> stack_at_end() const;

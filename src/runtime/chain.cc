@@ -123,14 +123,12 @@ void end_timing(Loop &loop, const ub_exit &exit, uint64_t now_ns)
 }
 
 /* The last image left inside its gap. */
-void leave_inside(const Loop &loop, const ub_exit &exit, ub_thread &thread, Chain &chain)
+void leave_inside(const Loop &loop, const ub_exit &exit, Chain &chain)
 {
 	chain.end = ChainEnd::kExit;
 	chain.reason = sfi::ExitReason(exit.reason);
 	loop.regs->ip = exit.ip;
 	loop.regs->orig_ax = kNotAtSyscall;
-	thread.count[UB_COUNT_exits]++;
-	thread.count[UB_COUNT_exit_syscall + exit.reason]++;
 	if (chain.reason == sfi::ExitReason::kCold || (chain.reason == sfi::ExitReason::kBudget && exit.to))
 		chain.missed = {UserAddr(exit.from), UserAddr(exit.to), exit.calls};
 	else if (chain.reason == sfi::ExitReason::kTarget && UserAddr(loop.target).in_user_half())
@@ -138,7 +136,7 @@ void leave_inside(const Loop &loop, const ub_exit &exit, ub_thread &thread, Chai
 }
 
 /* Acts upon where ub_enter() ended. */
-void finish(const Loop &loop, ub_thread &thread, Chain &chain)
+void finish(const Loop &loop, Chain &chain)
 {
 	switch (loop.stopped) {
 	case Stopped::kInside: {
@@ -146,7 +144,7 @@ void finish(const Loop &loop, ub_thread &thread, Chain &chain)
 
 		chain.site = last(loop).site;
 		if (exit.reason) {
-			leave_inside(loop, exit, thread, chain);
+			leave_inside(loop, exit, chain);
 			return;
 		}
 		/* The bounds were reached: this call is made from user mode. */
@@ -190,7 +188,7 @@ void set_mask_bit(unsigned bit)
 	g_mask = ~(uint64_t(1) << bit);
 }
 
-Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
+Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs, Reach reach)
 {
 	Chain chain;
 	Loop loop{};
@@ -201,7 +199,7 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 	loop.regs = &regs;
 	loop.cache = &cache;
 	loop.buckets = cache.buckets();
-	loop.remaining = ub_settings.chain_max - 1;	/* the first one is not granted */
+	loop.remaining = reach == Reach::kGap ? 0 : ub_settings.chain_max - 1;	/* the first one is not granted */
 	grant(loop, kClockEvery - jitter(thread));
 	if (loop.fs_base == ~0ul || (regs.flags & ~kUserFlags) != kFixedFlags)
 		return chain;
@@ -213,14 +211,12 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs)
 		if (!first->site->payoff.decided && loop.granted > 2 * kTrialEvery)
 			shorten(loop, kTrialEvery + jitter(thread));
 		ub_enter(&regs, first->code, &loop);
-		finish(loop, thread, chain);
+		finish(loop, chain);
 		count(loop, thread, chain);
 	}
 	if (loop.stopped == Stopped::kInside || loop.stopped == Stopped::kNoImage)
 		ubk_run_end(loop.special & UB_RUN_FPU);
 	chain.weigh = loop.weigh;
-	if (chain.end == ChainEnd::kExit)
-		ubk_trace_exit(regs.ip, unsigned(chain.reason));
 	return chain;
 }
 

@@ -18,6 +18,12 @@ enum class ChainEnd : uint8_t {
 	kExit,		/* inside a gap */
 };
 
+/* How far a chain may get. */
+enum class Reach : uint8_t {
+	kGap,		/* to the gap's end: its syscall is made from user mode */
+	kChain,		/* as far as the settings allow */
+};
+
 struct Chain {
 	ChainEnd end = ChainEnd::kGap;
 	sfi::ExitReason reason = sfi::ExitReason::kSyscall;	/* of a kExit */
@@ -34,7 +40,7 @@ struct Chain {
  *        where that is not behind a syscall
  * Context: as ub_after_syscall(), ubk_may_enter() holds.
  */
-Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs);
+Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs, Reach reach);
 
 /* Bits of user addresses that may be set, and what run_chain() loads into the mask register. */
 void set_mask_bit(unsigned bit);

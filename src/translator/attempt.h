@@ -8,27 +8,32 @@
 namespace ub::translator {
 
 /* Memory for translation attempts: one is kept between them, since they come in bursts. */
-class Attempt {
+template <size_t bytes>
+class AttemptOf {
 public:
-	Attempt()
+	AttemptOf()
 	{
 		memory_ = __atomic_exchange_n(&kept_, nullptr, __ATOMIC_ACQ_REL);
 		if (!memory_)
-			memory_ = ubk_alloc(kArenaBytes);
+			memory_ = ubk_alloc(bytes);
 	}
-	~Attempt() { ubk_free(__atomic_exchange_n(&kept_, memory_, __ATOMIC_ACQ_REL)); }
-	Attempt(const Attempt &) = delete;
-	Attempt &operator=(const Attempt &) = delete;
+	~AttemptOf() { ubk_free(__atomic_exchange_n(&kept_, memory_, __ATOMIC_ACQ_REL)); }
+	AttemptOf(const AttemptOf &) = delete;
+	AttemptOf &operator=(const AttemptOf &) = delete;
 
 	explicit operator bool() const { return memory_; }
 	void *memory() const { return memory_; }
+	static constexpr size_t size() { return bytes; }
 	/* At load, as the memory is cleared, which takes longer than a translation does. */
-	static bool keep_one() { return (kept_ = ubk_alloc(kArenaBytes)); }
+	static bool keep_one() { return (kept_ = ubk_alloc(bytes)); }
 	static void drop_kept() { ubk_free(__atomic_exchange_n(&kept_, nullptr, __ATOMIC_ACQ_REL)); }
 
 private:
 	static inline constinit void *kept_ = nullptr;
 	void *memory_;
 };
+
+using Attempt = AttemptOf<kArenaBytes>;
+using PartAttempt = AttemptOf<kPartArenaBytes>;
 
 } // namespace ub::translator

@@ -283,8 +283,12 @@ Result<Region> Discovery::run_again(const Request &request)
 
 Result<Region> Discovery::run()
 {
+	uint32_t within = 0;
+
 	region_.contexts.push_back(Context());
-	want({request_.start, 0}, {0, 0, kNoBlock});
+	for (const UserAddr return_address : request_.open)
+		within = child_context(within, return_address, false);
+	want({request_.start, within}, {0, 0, kNoBlock});
 	while (!queue_.empty()) {
 		std::pop_heap(queue_.begin(), queue_.end(), dearer);
 		const Candidate next = queue_.back();
@@ -353,7 +357,7 @@ void add_ways(const Region &region, const Learned &learned, Arena &arena, Table<
 Result<Region> discover(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 {
 	const size_t learned = request.learned.size();
-	Table<Observation> known(arena, learned + kMostWays);
+	Table<Observation> known(arena, learned + kMaxWays);
 	Request informed = request;
 
 	for (const Observation &seen : request.learned)
@@ -363,7 +367,7 @@ Result<Region> discover(const Request &request, uint32_t instructions, const sfi
 	informed.learned = known.span();
 	Discovery discovery(informed, instructions, contract, arena);
 	Region region = TRY(discovery.run());
-	if (region.instructions < instructions || !learned)
+	if (region.instructions < instructions || !learned || !request.open.empty())
 		return region;
 	known.resize_down(learned);
 	add_ways(region, Learned(request, arena), arena, known);

@@ -84,7 +84,7 @@ void Discovery::add_targets(uint32_t context, const Insn &branch, UserAddr hint)
 			return;
 	}
 	for (const Observation &o : all)
-		if (o.calls == here || o.calls == kAnyCalls)
+		if (o.within(here))
 			add_target(first, {o.to, into});
 	for (const Observation &o : all)
 		add_target(first, {o.to, into});

@@ -17,11 +17,6 @@ bool before(const Observation &a, const Observation &b)
 	return a.to != b.to ? a.to < b.to : a.calls < b.calls;
 }
 
-bool within(const Observation &seen, uint32_t calls)
-{
-	return seen.calls == calls || seen.calls == kAnyCalls;
-}
-
 } // namespace
 
 Learned::Learned(const Request &request, Arena &arena)
@@ -60,14 +55,14 @@ bool Learned::has(UserAddr branch, UserAddr target, uint32_t calls) const
 	const std::span<const Observation> all = from(branch);
 
 	return std::any_of(all.begin(), all.end(),
-			   [&](const Observation &o) { return o.to == target && within(o, calls); });
+			   [&](const Observation &o) { return o.to == target && o.within(calls); });
 }
 
 bool Learned::seen(UserAddr branch, uint32_t calls) const
 {
 	const std::span<const Observation> all = from(branch);
 
-	return std::any_of(all.begin(), all.end(), [&](const Observation &o) { return within(o, calls); });
+	return std::any_of(all.begin(), all.end(), [&](const Observation &o) { return o.within(calls); });
 }
 
 } // namespace ub::translator

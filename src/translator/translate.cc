@@ -21,15 +21,24 @@ namespace ub::translator {
 
 namespace {
 
-/* Of kArenaBytes; the rest is the verifier's. */
-constexpr size_t kAttemptBytes = size_t(7) << 20;
-
-/* Larger images would not fit what is left for the verifier: about 56 bytes a byte. */
-constexpr uint32_t kMaxBytes = 128 << 10;
-static_assert(kArenaBytes - kAttemptBytes >= 56 * size_t(kMaxBytes));
+/* The verifier's share of the arena limits an image's size: it takes about so many bytes a byte. */
+constexpr size_t kVerifierFactor = 56;
+static_assert(kArenaBytes / 2 / kVerifierFactor >= 128 << 10);
 
 /* Attempts stop shrinking here. */
 constexpr uint32_t kFewInstructions = 64;
+
+/* The chains of calls that were followed, for later requests that begin within one. */
+std::span<const OpenCall> calls_of(const Region &region, Arena &arena)
+{
+	Table<OpenCall> calls(arena, region.contexts.size());
+
+	for (size_t i = 1; i < region.contexts.size(); i++) {
+		const Context &context = region.contexts[i];
+		calls.push_back({context.return_address, context.calls, region.contexts[context.parent].calls});
+	}
+	return calls.span();
+}
 
 /* One attempt, up to verification. */
 Result<Translated> attempt(const Request &request, uint32_t instructions, const Reservation &code,
@@ -41,7 +50,7 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 	TRY(unroll(region, arena));
 	TRY(analyze(region, arena));
 	Plan plan = TRY(sanitize(region, arena));
-	const uint32_t room = std::min(code.bytes, kMaxBytes);
+	const uint32_t room = uint32_t(std::min<size_t>(code.bytes, verify_arena.left() / kVerifierFactor));
 	const Emission emission = TRY(emit(region, plan, code.address, room, contract, arena));
 
 	if (sink)
@@ -52,7 +61,7 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 		return Fault::kNoCodeSpace;
 	image.bytes = {reinterpret_cast<const uint8_t *>(code.address.value), image.bytes.size()};
 	const sfi::VerifiedImage verified = TRY(sfi::verify(image, contract, verify_arena, refusal));
-	return Translated{verified, region.sources, region.ways, discovered};
+	return Translated{verified, region.sources, region.ways, calls_of(region, arena), discovered};
 }
 
 } // namespace
@@ -60,13 +69,14 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 Result<Translated> translate(const Request &request, const Reservation &code, const sfi::Contract &contract,
 			     Arena &arena, DumpSink *dump, sfi::Refusal *refusal)
 {
-	uint8_t *memory = arena.raw<uint8_t>(kAttemptBytes);
+	const size_t share = arena.left() / 2;
+	uint8_t *memory = arena.raw<uint8_t>(share);
 	uint32_t instructions = request.budget.instructions;
 
 	if (!memory)
 		return Fault::kNoMemory;
 	for (;;) {
-		Arena stages(memory, kAttemptBytes);
+		Arena stages(memory, share);
 		const Result<Translated> result =
 			attempt(request, instructions, code, contract, stages, arena, dump, refusal);
 		if (result || result.fault() != Fault::kTooBig || instructions <= kFewInstructions)

@@ -38,6 +38,9 @@ struct Request {
 	/* What was on the user's stack from rsp on upwards where the gap began once: for hints,
 	 * and free to change meanwhile. May be empty. */
 	std::span<const uint64_t> stack;
+	/* Where execution goes on inside a gap: the return addresses of the calls that were made since it
+	 * began and are open, outermost first. Empty where it begins. */
+	std::span<const UserAddr> open;
 	/* The same where it ended: calls open there were made. */
 	std::span<const uint64_t> stack_at_end;
 	Budget budget;
@@ -56,10 +59,9 @@ struct Translated {
 	sfi::VerifiedImage verified;
 	std::span<const Extent> sources;	/* what it was made from: in the arena; ascending, disjoint */
 	std::span<const Observation> ways;	/* in the arena, too; empty if all fitted */
+	std::span<const OpenCall> calls;	/* in the arena: those followed */
 	uint32_t guest_instructions;
 };
-
-inline constexpr uint32_t kMostWays = 1536;
 
 /* Takes the dump, a line at a time: `guest | decision | emitted`. */
 class DumpSink {
@@ -84,5 +86,9 @@ Result<Translated> translate(const Request &request, const Reservation &code, co
 			     Arena &arena, DumpSink *dump = nullptr, sfi::Refusal *refusal = nullptr);
 
 inline constexpr size_t kArenaBytes = size_t(14) << 20;
+
+/* Enough for a budget of kPartInstructions: for what follows where a gap was left. */
+inline constexpr uint32_t kPartInstructions = 400;
+inline constexpr size_t kPartArenaBytes = size_t(4) << 20;
 
 } // namespace ub::translator

@@ -181,6 +181,40 @@ TEST_F(Chains, calls_are_learned)
 	EXPECT_GE(share_chained(), 0.9);
 }
 
+/* Functions that are known when they have run, in one another: a gap has all of them learned together. */
+TEST_F(Chains, a_gap_is_learned_at_one_go)
+{
+	constexpr int kFunctions = 30;
+	const auto inner = code_.label(), outer = code_.label(), start = code_.label();
+
+	code_.jmp(start);
+	code_.bind(inner);
+	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+	code_.ret();
+	code_.bind(outer);
+	for (int i = 0; i < kFunctions; i++) {
+		code_.lea(RAX, inner);
+		code_.call_reg(RAX);
+	}
+	code_.ret();
+	code_.bind(start);
+	loop(SYS_getppid, kCalls, [&] {
+		code_.lea(RAX, outer);
+		code_.call_reg(RAX);
+	});
+	process_->state.regs.r12 = 0;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, uint64_t(kFunctions) * kCalls);
+	EXPECT_GE(share_chained(), 0.9);
+	std::vector<ub_site> sites(UB_SITES_MAX);
+	ASSERT_EQ(ub_space_sites(process_->mm.space, sites.data()), 1u);
+	EXPECT_GE(sites[0].explored, unsigned(kFunctions));
+	EXPECT_LE(sites[0].rounds, 3u);
+	EXPECT_EQ(process_->stat().translations, 1u);
+	EXPECT_LE(process_->count(UB_COUNT_exits), 3u);
+}
+
 TEST_F(Chains, vector_registers_survive)
 {
 	loop(SYS_getppid, kCalls, [&] {

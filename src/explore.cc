@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Parts of a gap, translated as it is gone through: see explore.h. */
+#include "explore.h"
+
+#include <algorithm>
+#include <new>
+
+#include "runtime/publish.h"
+#include "translator/translate.h"
+
+namespace ub {
+namespace {
+
+using profiler::Site;
+using runtime::Translation;
+
+/* The entry of a chain of calls, by its hash. */
+const OpenCall *find(std::span<const OpenCall> all, uint32_t calls)
+{
+	const auto *entry = std::find_if(all.begin(), all.end(), [=](const OpenCall &call) { return call.calls == calls; }).base();
+
+	return entry == all.data() + all.size() ? nullptr : entry;
+}
+
+/* How many return addresses were put to @open, outermost first. -1: the calls are not known, or too many. */
+int unfold(std::span<const OpenCall> all, uint32_t calls, std::span<UserAddr> open)
+{
+	size_t count = 0;
+
+	for (; calls != kNoCalls; count++) {
+		const OpenCall *innermost = find(all, calls);
+		if (!innermost || count == open.size())
+			return -1;
+		open[count] = innermost->return_address;
+		calls = innermost->outside;
+	}
+	std::reverse(open.begin(), open.begin() + count);
+	return int(count);
+}
+
+} // namespace
+
+Exploration::Exploration(ub_space &space, Site &site, const sfi::Contract &contract)
+	: space_(space), site_(site), contract_(contract)
+{
+	if (!attempt_)
+		return;
+	SpaceLock lock(space_);
+	begun_ = !site_.exploring;
+	site_.exploring = true;
+	until_ns_ = ubk_now_ns() + ub_settings.chain_max_us * uint64_t(1000);
+}
+
+Exploration::~Exploration()
+{
+	if (!begun_)
+		return;
+	const State &state = *static_cast<State *>(attempt_.memory());
+	Translation *all = nullptr;
+	{
+		SpaceLock lock(space_);
+		for (uint32_t i = 0; i < parts_; i++) {
+			Translation *part = space_.cache.remove(state.at[i]);
+			if (!part)
+				continue;
+			count_out(space_, *part);
+			part->retired_next = all;
+			all = part;
+		}
+		space_.stat.translate_usec += spent_ns_ / 1000;
+		site_.exploring = false;
+		if (site_.pending)
+			want(space_, site_, ubk_now_ns());
+	}
+	runtime::retire(all);
+}
+
+/* Whether the calls that are open where the gap was left are known: to the last part, or to the
+ * site's translation. */
+bool Exploration::find_open(uint32_t calls)
+{
+	State &state = *static_cast<State *>(attempt_.memory());
+	int count = unfold(calls_, calls, state.open);
+
+	if (count < 0) {
+		SpaceLock lock(space_);
+		count = unfold({site_.calls, site_.calls_count}, calls, state.open);
+	}
+	open_count_ = uint32_t(count);
+	return count >= 0;
+}
+
+Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp)
+{
+	auto *state = static_cast<State *>(attempt_.memory());
+	Arena arena(state + 1, attempt_.size() - sizeof(State));
+	translator::Request request;
+
+	request.mm = space_.mm;
+	request.start = start;
+	request.open = {state->open, open_count_};
+	request.learned = site_.observations();
+	request.stack = {state->stack, ubk_own_peek(sp, state->stack, sizeof(state->stack)) / sizeof(state->stack[0])};
+	request.stack_at_end = site_.stack_at_end();
+	request.vectors = site_.vectors;
+	request.budget.instructions = translator::kPartInstructions;
+	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
+
+	calls_ = {};
+	if (!code.address.value)
+		return Fault::kNoCodeSpace;
+	auto made = translator::translate(request, code, contract_, arena);
+	if (!made) {
+		ubk_code_release(code.address.value, code.bytes);
+		return made.fault();
+	}
+	calls_ = made->calls;
+	const uint32_t bytes = uint32_t(made->verified.image().bytes.size());
+	ubk_code_trim(code.address.value, code.bytes, bytes);
+
+	auto part = runtime::make_translation(start, made->verified, made->sources, site_);
+	if (!part)
+		ubk_code_release(code.address.value, bytes);
+	return part;
+}
+
+/* Into the cache. False: it cannot be, and is gone. */
+bool Exploration::add(Translation &part, uint64_t since)
+{
+	State &state = *static_cast<State *>(attempt_.memory());
+	Translation *unused = &part, *replaced = nullptr;
+	{
+		SpaceLock lock(space_);
+		if (!is_stale(space_, part, since) && site_.stage == profiler::Stage::kTranslated) {
+			/* Only a part may lie there: it was made for other calls. */
+			replaced = space_.cache.remove(part.start());
+			if (replaced)
+				count_out(space_, *replaced);
+			space_.cache.insert(part);
+			count_in(space_, part);
+			site_.explored++;
+			unused = nullptr;
+		}
+	}
+	runtime::retire(replaced);
+	runtime::retire(unused);
+	if (unused)
+		return false;
+	state.at[parts_++] = part.start();
+	return true;
+}
+
+bool Exploration::go_on(const runtime::Chain &left, ub_regs &regs)
+{
+	const UserAddr start(regs.ip);
+	const uint64_t now_ns = ubk_now_ns();
+	uint64_t since;
+
+	if (!begun_ || parts_ == kMostParts || now_ns >= until_ns_ || !ubk_may_enter(&regs))
+		return false;
+	{
+		SpaceLock lock(space_);
+		since = space_.journal.now();
+		const Translation *there = space_.cache.find(start);
+		/* Where another site's gap begins, that is run. */
+		if (there && there->site != &site_)
+			return true;
+	}
+	if (!find_open(left.missed.calls))
+		return false;
+	const auto part = translate_part(start, regs.sp);
+	const bool added = part && add(**part, since);
+	spent_ns_ += ubk_now_ns() - now_ns;
+	return added;
+}
+
+} // namespace ub
