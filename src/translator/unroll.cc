@@ -19,17 +19,11 @@ namespace {
 
 /* In guest instructions. Longer loops would gain little. */
 constexpr uint32_t kMaxBody = 24;
+constexpr uint32_t kMaxCopied = 128;
 constexpr uint32_t kMaxCopies = 32;
 
-/* What one loop may come to; the region may grow by twice as much, by the loops found first. Where there
- * is much code most of its loops are not what takes the time, and copies of them are
- * what makes images large. */
-uint32_t most_copied(const Region &region)
-{
-	constexpr uint32_t kMuchCode = 1000;
-
-	return region.instructions < kMuchCode ? 128 : 64;
-}
+/* Where there is much code its loops are not what takes the time, but what makes images large. */
+constexpr uint32_t kMuchCode = 1000;
 
 /* Of a block; a copy's are the same. */
 template <typename Visit>
@@ -148,12 +142,13 @@ void unroll(Region &region, const Loop &loop, uint32_t copies)
 Result<> unroll(Region &region, Arena &arena)
 {
 	const uint32_t count = uint32_t(region.blocks.size());
-	const uint32_t copied = most_copied(region);
-	uint32_t left = 2 * copied;
+	uint32_t left = 2 * kMaxCopied;
 	uint32_t *latches = arena.raw<uint32_t>(count);	/* by head: of the blocks that lead back the last */
 
 	if (!latches)
 		return Fault::kNoMemory;
+	if (region.instructions >= kMuchCode)
+		return Nothing{};
 	std::fill_n(latches, count, kNoBlock);
 	for (uint32_t b = 0; b < count; b++) {
 		Block &block = region.blocks[b];
@@ -172,7 +167,7 @@ Result<> unroll(Region &region, Arena &arena)
 		Loop loop;
 		if (latches[head] == kNoBlock || !goes_on(region.blocks[head]) || !find_loop(region, head, latches[head], loop))
 			continue;
-		const uint32_t copies = std::min({kMaxCopies, copied / loop.instructions, 1 + left / loop.instructions,
+		const uint32_t copies = std::min({kMaxCopies, kMaxCopied / loop.instructions, 1 + left / loop.instructions,
 						  1 + uint32_t(region.blocks.capacity() - region.blocks.size()) / loop.count});
 		if (copies < 2)
 			continue;
