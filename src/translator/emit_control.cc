@@ -170,8 +170,7 @@ void Emitter::push_return_address(const Insn &insn)
 		may_fault(insn);
 		as_.store_imm(kStackPointer, -8, int32_t(address));
 	} else {
-		forget_r9();
-		as_.mov_imm(kScratch, address);
+		bring_constant(address);
 		may_fault(insn);
 		as_.store(kStackPointer, -8, kScratch);
 	}
@@ -236,6 +235,7 @@ void Emitter::miss(const Insn &insn, bool rcx_saved)
 void Emitter::hit(const Insn &insn, const Successor &target, bool at_end)
 {
 	as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
+	copy_ = {.of = Copy::Of::kConstant, .constant = target.address.value, .value = {}};
 	if (insn.kind == Kind::kReturn)
 		move_stack(8 + insn.pop_bytes);
 	else if (insn.kind == Kind::kIndirectCall)
@@ -248,7 +248,7 @@ void Emitter::chain(const Insn &insn, std::span<const Successor> targets)
 {
 	const sfi::Value stack = stack_;
 	const Successor *previous = nullptr;
-	size_t at = 0;
+	size_t at = 0, hits_made = 0;
 
 	forget_r9();
 	while (at < targets.size()) {
@@ -282,9 +282,14 @@ void Emitter::chain(const Insn &insn, std::span<const Successor> targets)
 			as_.bind(hits[count]);
 			stack_ = stack;
 			hit(insn, *group[count], !more && !count);
+			hits_made++;
 		}
-		if (!more)
+		if (!more) {
+			/* Behind one hit r9 holds its target, or where the call returns to. */
+			if (hits_made > 1)
+				forget_r9();
 			return;
+		}
 		as_.bind(next_group);
 	}
 	miss(insn, previous != nullptr);

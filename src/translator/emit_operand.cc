@@ -49,6 +49,45 @@ int32_t Emitter::slot_of(Gpr user)
 	return user == kR9 ? UB_FRAME_R9 : user == kR10 ? UB_FRAME_R10 : UB_FRAME_R11;
 }
 
+void Emitter::bring_slot(Gpr user)
+{
+	/* mov r9, [rsp + slot] */
+	if (!r9_is(user))
+		load_slot(kScratch, user);
+	copy_ = {.of = Copy::Of::kSlot, .base = user, .value = {}};
+}
+
+bool Emitter::near_r9(uint64_t constant) const
+{
+	const int64_t distance = int64_t(constant - copy_.constant);
+
+	return copy_.of == Copy::Of::kConstant && constant > UINT32_MAX && distance == int32_t(distance);
+}
+
+void Emitter::bring_constant(uint64_t constant)
+{
+	if (near_r9(constant)) {
+		const int32_t distance = int32_t(constant - copy_.constant);
+		as_.lea(kScratch, kScratch, kNoGpr, 1, distance);
+		copy_.value = copy_.value.moved(distance);
+	} else {
+		as_.mov_imm(kScratch, constant);
+		copy_ = {.of = Copy::Of::kConstant, .value = {}};
+		if (UserAddr(constant).in_user_half())
+			copy_.value = sfi::Value::address();
+	}
+	copy_.constant = constant;
+}
+
+void Emitter::store_slot(Gpr user, Gpr from)
+{
+	as_.store(kFrame, slot_of(user), from);
+	if (from == kScratch)
+		copy_ = {.of = Copy::Of::kSlot, .base = user, .value = {}};
+	else if (r9_is(user))
+		forget_r9();
+}
+
 void Emitter::reload_mask()
 {
 	/* mov r10, [rsp + MASK] */
@@ -90,18 +129,18 @@ void Emitter::sum(const MemOperand &m, Gpr to, bool wide, int32_t disp)
 	bool borrowed = false;
 
 	if (is_slotted(m.base)) {
-		/* mov r9, [rsp + slot] */
-		load_slot(kScratch, m.base);
-		forget_r9();
+		bring_slot(m.base);
 		base = kScratch;
 	}
 	if (is_slotted(m.index) && m.index == m.base) {
 		index = kScratch;
+	} else if (is_slotted(m.index) && base == kScratch) {
+		borrowed = true;
+		index = kMask;
+		load_slot(kMask, m.index);
 	} else if (is_slotted(m.index)) {
-		borrowed = base == kScratch;
-		index = borrowed ? kMask : kScratch;
-		load_slot(index, m.index);
-		forget_r9();
+		bring_slot(m.index);
+		index = kScratch;
 	}
 
 	if (to == kScratch)
@@ -155,9 +194,9 @@ NewMemory Emitter::operand(const Insn &insn, const Step &step)
 			now.disp = int32_t(delta);
 			return now;
 		}
-		/* mov r9, address */
-		as_.mov_imm(kScratch, address);
-		copy_ = {.of = Copy::Of::kConstant, .constant = address, .value = sfi::Value::address()};
+		/* mov r9, address: of one that lea makes not always as much is proven */
+		forget_r9();
+		bring_constant(address);
 		return now;
 	}
 

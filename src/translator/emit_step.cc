@@ -3,6 +3,10 @@
  * Part of emit: the data instructions. In each, whatever may fault comes before the
  * first change to user state.
  */
+#include <algorithm>
+
+#include <Zydis/Mnemonic.h>
+
 #include "sfi/frame.h"
 #include "translator/emitter.h"
 #include "translator/sanitize.h"
@@ -13,6 +17,12 @@ namespace {
 
 constexpr uint8_t kNotZero = 5;
 constexpr size_t kMaxPushRun = 16;
+
+/* xor r, r and sub r, r: whatever was in it. But to the verifier they read it. */
+bool clears(const Insn &insn)
+{
+	return insn.same_operands && (insn.mnemonic == ZYDIS_MNEMONIC_XOR || insn.mnemonic == ZYDIS_MNEMONIC_SUB);
+}
 
 } // namespace
 
@@ -38,11 +48,12 @@ void Emitter::fill_homes(const Insn &insn, const Step &step)
 		needed10 |= r.needed && r.reg == step.how.in_r10;
 	}
 	if (step.how.in_r9 != kNoGpr) {
-		forget_r9();
-		if (needed9)
-			load_slot(kScratch, step.how.in_r9);
+		if (needed9 && !(clears(insn) && copy_.of != Copy::Of::kNothing))
+			bring_slot(step.how.in_r9);
+		else
+			forget_r9();
 	}
-	if (step.how.in_r10 != kNoGpr && needed10)
+	if (step.how.in_r10 != kNoGpr && needed10 && !clears(insn))
 		load_slot(kMask, step.how.in_r10);
 }
 
@@ -122,16 +133,21 @@ void Emitter::high_byte(const Insn &insn, const Step &step)
 }
 
 /* op reg, r9 → op reg, [rsp + slot], and the other way round */
-void Emitter::in_slot(const Insn &insn)
+void Emitter::in_slot(const Insn &given)
 {
+	const auto names_slot = [](const RegOperand &r) { return is_slotted(r.reg) && r.field == Field::kRm; };
+	const Insn insn = std::any_of(given.regs, given.regs + given.reg_count, names_slot) ? given : turned(given);
 	Rewrite rewrite;
 
 	for (uint8_t i = 0; i < insn.reg_count; i++) {
 		const RegOperand &r = insn.regs[i];
-		if (is_slotted(r.reg))
+		if (is_slotted(r.reg)) {
 			rewrite.memory = {kFrame, NewMemory::Form::kValue, slot_of(r.reg)};
-		else if (r.reg == kRsp)
+			if (r.written && r9_is(r.reg))
+				forget_r9();
+		} else if (r.reg == kRsp) {
 			rewrite.set(r.field, kStackPointer);
+		}
 	}
 	put(insn, rewrite);
 }
@@ -144,14 +160,15 @@ void Emitter::lea_constant(const Insn &insn)
 
 	if (to.bytes == 4 || insn.mem.address32)
 		value = uint32_t(value);
-	if (!is_slotted(to.reg)) {
+	if (is_slotted(to.reg)) {
+		/* mov r9, value; mov [rsp + slot], r9 */
+		bring_constant(value);
+		store_slot(to.reg, kScratch);
+	} else if (near_r9(value)) {
+		as_.lea(to.reg, kScratch, kNoGpr, 1, int32_t(value - copy_.constant));
+	} else {
 		as_.mov_imm(to.reg, value);
-		return;
 	}
-	/* mov r9, value; mov [rsp + slot], r9 */
-	forget_r9();
-	as_.mov_imm(kScratch, value);
-	store_slot(to.reg, kScratch);
 }
 
 void Emitter::lea(const Insn &insn)
@@ -218,9 +235,7 @@ void Emitter::push(const Insn &insn, const Step &step)
 	if (insn.mem.present) {
 		load_operand(insn, step);
 	} else if (insn.regs[0].reg != kRsp) {
-		/* mov r9, [rsp + slot] */
-		forget_r9();
-		load_slot(kScratch, insn.regs[0].reg);
+		bring_slot(insn.regs[0].reg);
 	}
 	/* mov [r11 - 8], value */
 	const bool pushes_rsp = !insn.mem.present && insn.regs[0].reg == kRsp;

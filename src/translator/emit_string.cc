@@ -14,7 +14,7 @@
  * a repeat where native execution takes it up. Strings go upwards: no image sets the direction flag, and none is
  * entered while it is set.
  *
- * rep movs and rep stos go in steps of 64 bytes, then of 8, while so much is left, and leave flags alone as the
+ * rep movs and rep stos go in steps of 64 bytes, then where flags are dead of 8, while so much is left, and leave flags alone as the
  * instructions do: a memcpy() ends with one, and behind its return flags may be read. A fault within a step
  * leaves before the whole of it; native execution then stores the same bytes once more. So a step must not
  * write what it reads: rep movs takes steps only where source and destination are more than 64 bytes apart.
@@ -343,14 +343,16 @@ void Emitter::string(const Insn &insn, const Step &step)
 		return;
 	}
 	if (has_steps) {
+		/* Where flags are live a poll is long, and the strings are those of memcpy and memset: long, too. */
+		const bool small_steps = flags_dead && insn.element_bytes < 8;
 		const Label all = as_.label(), slow = as_.label();
 
 		check_string(insn, slow);
 		if (insn.string == StringOp::kStos && insn.element_bytes < 8)
 			spread_value(insn.element_bytes);
 		as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
-		string_steps(insn, kStep, flags_dead, insn.element_bytes < 8 ? all : slow);
-		if (insn.element_bytes < 8) {
+		string_steps(insn, kStep, flags_dead, small_steps ? all : slow);
+		if (small_steps) {
 			as_.bind(all);
 			as_.load(kRcx, kFrame, UB_FRAME_SPILL0);
 			string_steps(insn, 8, flags_dead, slow);

@@ -35,10 +35,10 @@ private:
 	using Reason = sfi::ExitReason;
 
 	/* What r9 holds, if it is worth knowing: masked(base + index * scale) of the user's
-	 * registers as they were when that was `moved` less, or a constant address. `value` is
-	 * what the verifier knows of it. */
+	 * registers as they were when that was `moved` less, a constant address, or what is in the slot of
+	 * the user's `base`. `value` is what the verifier knows of it. */
 	struct Copy {
-		enum class Of : uint8_t { kNothing, kSum, kConstant };
+		enum class Of : uint8_t { kNothing, kSum, kConstant, kSlot };
 		Of of = Of::kNothing;
 		Gpr base = kNoGpr;
 		Gpr index = kNoGpr;
@@ -81,7 +81,14 @@ private:
 	void forget_r9() { copy_ = Copy(); }
 	void wrote(const Insn &insn);
 	void load_slot(Gpr to, Gpr user) { as_.load(to, kFrame, slot_of(user)); }
-	void store_slot(Gpr user, Gpr from) { as_.store(kFrame, slot_of(user), from); }
+	void store_slot(Gpr user, Gpr from);
+	bool r9_is(Gpr user) const { return copy_.of == Copy::Of::kSlot && copy_.base == user; }
+	/* r9 = the user's register */
+	void bring_slot(Gpr user);
+	/* Whether a constant of 64 bits is so near the one in r9 that lea is shorter than mov. */
+	bool near_r9(uint64_t constant) const;
+	/* r9 = the constant */
+	void bring_constant(uint64_t constant);
 	void reload_mask();
 	static int32_t slot_of(Gpr user);
 

@@ -16,7 +16,7 @@ enum class Form : uint8_t {
 	kCopy,		/* byte for byte */
 	kOperate,	/* re-encoded: other registers, a guarded memory operand, or both */
 	kHighByte,	/* the same for ah, bh, ch or dh and a memory operand */
-	kInSlot,	/* re-encoded: its r/m register is the user's and lives in a frame slot */
+	kInSlot,	/* re-encoded: its one register that lives in a frame slot is its r/m operand there */
 	kLea,		/* an address computed, not accessed */
 	kStackShift,	/* a small constant added to the user's rsp */
 	kStackWrite,	/* anything else written to the user's rsp: computed, checked, masked */

@@ -178,6 +178,31 @@ void Rewrite::set(Field field, Gpr value)
 	}
 }
 
+/* 00 … 39: add, or, adc, sbb, and, sub, xor, cmp r/m, reg; 88, 89: mov r/m, reg. Bit 1 is the direction. */
+bool turns(const Insn &insn)
+{
+	const uint8_t opcode = insn.bytes[insn.opcode_at];
+
+	return insn.encoding == Encoding::kLegacy && insn.modrm_at == insn.opcode_at + 1 && !insn.mem.present &&
+	       insn.reg_count == 2 && ((opcode & 0xc6) == 0 || (opcode & 0xfe) == 0x88);
+}
+
+Insn turned(const Insn &insn)
+{
+	Insn other = insn;
+	const uint8_t modrm = insn.bytes[insn.modrm_at];
+
+	other.bytes[insn.opcode_at] |= 2;
+	other.bytes[insn.modrm_at] = uint8_t(0xc0 | (modrm & 7) << 3 | (modrm >> 3 & 7));
+	if (insn.has_rex) {
+		const uint8_t rex = insn.bytes[insn.prefix_end];
+		other.bytes[insn.prefix_end] = uint8_t((rex & 0xfa) | (rex & 1) << 2 | (rex >> 2 & 1));
+	}
+	for (uint8_t i = 0; i < insn.reg_count; i++)
+		other.regs[i].field = insn.regs[i].field == Field::kReg ? Field::kRm : Field::kReg;
+	return other;
+}
+
 Encoded encode(const Insn &insn, const Rewrite &r)
 {
 	Encoded out;

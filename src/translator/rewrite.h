@@ -43,4 +43,8 @@ struct Encoded {
 
 Encoded encode(const Insn &insn, const Rewrite &rewrite);
 
+/* An instruction of two registers in its other encoding, `reg` and `rm` exchanged: compilers write op rm, reg. */
+bool turns(const Insn &insn);
+Insn turned(const Insn &insn);
+
 } // namespace ub::translator

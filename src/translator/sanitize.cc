@@ -9,9 +9,12 @@
  */
 #include "translator/sanitize.h"
 
+#include <utility>
+
 #include <Zydis/Mnemonic.h>
 
 #include "translator/analyze.h"
+#include "translator/rewrite.h"
 
 namespace ub::translator {
 
@@ -158,6 +161,12 @@ bool fits_in_slot(const Insn &insn)
 	return rm_in_slot;
 }
 
+/* The same of its other encoding: it reads a register that lives in a slot, and not as its r/m operand. */
+bool fits_turned(const Insn &insn)
+{
+	return turns(insn) && !fits_in_slot(insn) && fits_in_slot(turned(insn));
+}
+
 constexpr const char *kHighByte = "names ah, bh, ch or dh beside a register that needs a REX";
 
 Lowering lower_stack_write(const Insn &insn)
@@ -222,7 +231,7 @@ Lowering lower_plain(const Insn &insn, Guard guard)
 		l.form = Form::kHighByte;
 		return l;
 	}
-	if (fits_in_slot(insn)) {
+	if (fits_in_slot(insn) || fits_turned(insn)) {
 		l.form = Form::kInSlot;
 		return l;
 	}
@@ -351,6 +360,18 @@ Lowering lower(const Insn &insn, const sfi::Contract &contract)
 	return exit_because(insn.why);
 }
 
+/* Loads a register that lives in a slot, and nothing behind it wants the address: then r9 serves for both, and
+ * r10 keeps the mask. `next` is the next access in the block, or null. */
+bool loads_over_address(const Insn &insn, const Lowering &how, const Insn *next)
+{
+	if (how.form != Form::kOperate || !address_in_r9(how.guard) || how.in_r10 == kNoGpr || insn.mem.written)
+		return false;
+	for (uint8_t i = 0; i < insn.reg_count; i++)
+		if (insn.regs[i].reg == how.in_r10 && insn.regs[i].needed)
+			return false;
+	return !next || next->mem.base != insn.mem.base || next->mem.index != insn.mem.index;
+}
+
 Result<Plan> sanitize(const Region &region, Arena &arena)
 {
 	Plan plan;
@@ -366,10 +387,16 @@ Result<Plan> sanitize(const Region &region, Arena &arena)
 		for (uint32_t i = 0; i < block.count; i++)
 			plan.steps.push_back({.how = region.lowerings[block.first + i]});
 		uint16_t live = flags_live_out(region, block);
+		const Insn *access = nullptr;
 		for (uint32_t i = block.count; i-- > 0;) {
+			const Insn &insn = region.of(block)[i];
 			Step &step = plan.of(b, i);
+			if (loads_over_address(insn, step.how, access))
+				std::swap(step.how.in_r9, step.how.in_r10);
+			if (address_in_r9(step.how.guard))
+				access = &insn;
 			step.flags_dead_after = !live;
-			live = flags_live_before(region.of(block)[i], live);
+			live = flags_live_before(insn, live);
 			step.flags_dead_before = !live;
 		}
 	}
