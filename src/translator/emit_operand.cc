@@ -94,13 +94,51 @@ void Emitter::reload_mask()
 	as_.load(kMask, kFrame, UB_FRAME_MASK);
 }
 
+/* mov to, from or lea to, [from + c], `from` being what the copy is made of, or its twin: then `to` is, too. */
+bool Emitter::takes_over(const Insn &insn)
+{
+	const RegOperand &a = insn.regs[0], &b = insn.regs[1];
+	const MemOperand &m = insn.mem;
+	const bool moves = insn.mnemonic == ZYDIS_MNEMONIC_MOV && insn.reg_count == 2 && a.bytes == 8 && b.bytes == 8;
+	const bool adds = insn.kind == Kind::kLea && a.bytes == 8 && m.index == kNoGpr && !m.address32 && !m.rip_relative;
+
+	if ((!moves && !adds) || copy_.index != kNoGpr)
+		return false;
+	const Gpr to = moves && b.written ? b.reg : a.reg;
+	const Gpr from = adds ? m.base : to == a.reg ? b.reg : a.reg;
+	if (from == kNoGpr || from == kRsp || to == kRsp || (from != copy_.base && from != copy_.twin))
+		return false;
+
+	const int64_t ahead = (from == copy_.base ? copy_.moved : copy_.twin_moved) + (adds ? m.disp : 0);
+	if (to == copy_.base) {
+		copy_.moved = ahead;
+	} else {
+		copy_.twin = to;
+		copy_.twin_moved = ahead;
+	}
+	return true;
+}
+
 /* The guest instruction has written its registers: a copy made of one that it moved by a
  * constant is that far behind, of another it is no longer one. */
 void Emitter::wrote(const Insn &insn)
 {
-	if (copy_.of != Copy::Of::kSum || !(insn.gpr_written & (bit(copy_.base) | bit(copy_.index))))
+	if (copy_.of != Copy::Of::kSum || takes_over(insn))
 		return;
 	const int64_t by = constant_move(insn);
+	if (insn.gpr_written & bit(copy_.twin)) {
+		copy_.twin_moved += by;
+		if (!by)
+			copy_.twin = kNoGpr;
+	}
+	if (!(insn.gpr_written & (bit(copy_.base) | bit(copy_.index))))
+		return;
+	if (!by && copy_.twin != kNoGpr) {
+		copy_.base = copy_.twin;
+		copy_.moved = copy_.twin_moved;
+		copy_.twin = kNoGpr;
+		return;
+	}
 	if (!by) {
 		forget_r9();
 		return;
@@ -111,13 +149,16 @@ void Emitter::wrote(const Insn &insn)
 		copy_.moved += by * copy_.scale;
 }
 
-bool Emitter::copy_serves(const MemOperand &m) const
+/* By how much the operand's registers are ahead of the copy, if it serves; else null. */
+const int64_t *Emitter::copy_serves(const MemOperand &m) const
 {
-	const int64_t disp = m.disp + copy_.moved;
-
-	return copy_.of == Copy::Of::kSum && copy_.base == m.base && copy_.index == m.index &&
-	       (m.index == kNoGpr || copy_.scale == m.scale) && disp == int32_t(disp) &&
-	       copy_.value.reaches_user_only(disp);
+	if (copy_.of != Copy::Of::kSum || copy_.index != m.index || (m.index != kNoGpr && copy_.scale != m.scale))
+		return nullptr;
+	if (m.base != copy_.base && (m.base != copy_.twin || m.base == kNoGpr))
+		return nullptr;
+	const int64_t &moved = m.base == copy_.base ? copy_.moved : copy_.twin_moved;
+	const int64_t disp = m.disp + moved;
+	return disp == int32_t(disp) && copy_.value.reaches_user_only(disp) ? &moved : nullptr;
 }
 
 /* to = base + index * scale + disp of the user's registers; 32 bits of it if not wide. `to` is
@@ -204,10 +245,10 @@ NewMemory Emitter::operand(const Insn &insn, const Step &step)
 		now.base = kScratch;
 		now.form = m.base == kNoGpr ? NewMemory::Form::kValue : NewMemory::Form::kSame;
 		now.disp = int32_t(m.disp);
-		if (copy_serves(m)) {
-			if (copy_.moved) {
+		if (const int64_t *moved = copy_serves(m)) {
+			if (*moved) {
 				now.form = NewMemory::Form::kValue;
-				now.disp += int32_t(copy_.moved);
+				now.disp += int32_t(*moved);
 			}
 			return now;
 		}

@@ -36,14 +36,17 @@ private:
 
 	/* What r9 holds, if it is worth knowing: masked(base + index * scale) of the user's
 	 * registers as they were when that was `moved` less, a constant address, or what is in the slot of
-	 * the user's `base`. `value` is what the verifier knows of it. */
+	 * the user's `base`. Of a base without an index a second register may be a copy, too: it is `twin_moved`
+	 * ahead. `value` is what the verifier knows of it. */
 	struct Copy {
 		enum class Of : uint8_t { kNothing, kSum, kConstant, kSlot };
 		Of of = Of::kNothing;
 		Gpr base = kNoGpr;
 		Gpr index = kNoGpr;
 		uint8_t scale = 1;
+		Gpr twin = kNoGpr;
 		int64_t moved = 0;
+		int64_t twin_moved = 0;
 		uint64_t constant = 0;
 		sfi::Value value;
 
@@ -77,7 +80,8 @@ private:
 	void sum(const MemOperand &m, Gpr to, bool wide, int32_t disp);
 	void mask_r9(bool flags_dead);
 	void load_operand(const Insn &insn, const Step &step);
-	bool copy_serves(const MemOperand &m) const;
+	const int64_t *copy_serves(const MemOperand &m) const;
+	bool takes_over(const Insn &insn);
 	void forget_r9() { copy_ = Copy(); }
 	void wrote(const Insn &insn);
 	void load_slot(Gpr to, Gpr user) { as_.load(to, kFrame, slot_of(user)); }
