@@ -60,9 +60,10 @@ Exploration::~Exploration()
 	{
 		SpaceLock lock(space_);
 		for (uint32_t i = 0; i < parts_; i++) {
-			Translation *part = space_.cache.remove(state.at[i]);
-			if (!part)
+			const Translation *there = space_.cache.find(state.at[i]);
+			if (!there || !may_replace(*there))
 				continue;
+			Translation *part = space_.cache.remove(state.at[i]);
 			count_out(space_, *part);
 			part->retired_next = all;
 			all = part;
@@ -102,7 +103,6 @@ Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp)
 	request.learned = site_.observations();
 	request.stack = {state->stack, ubk_own_peek(sp, state->stack, sizeof(state->stack)) / sizeof(state->stack[0])};
 	request.stack_at_end = site_.stack_at_end();
-	request.vectors = site_.vectors;
 	request.budget.instructions = translator::kPartInstructions;
 	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
 
@@ -124,30 +124,34 @@ Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp)
 	return part;
 }
 
+/* A part of this exploration, made for other calls. A gap may begin there as well, and is left alone. */
+bool Exploration::may_replace(const Translation &there) const
+{
+	return there.site == &site_ && is_part(there);
+}
+
 /* Into the cache. False: it cannot be, and is gone. */
 bool Exploration::add(Translation &part, uint64_t since)
 {
 	State &state = *static_cast<State *>(attempt_.memory());
-	Translation *unused = &part, *replaced = nullptr;
+	Translation *unused = &part;
 	{
 		SpaceLock lock(space_);
-		if (!is_stale(space_, part, since) && site_.stage == profiler::Stage::kTranslated) {
-			/* Only a part may lie there: it was made for other calls. */
-			replaced = space_.cache.remove(part.start());
-			if (replaced)
-				count_out(space_, *replaced);
+		const Translation *there = space_.cache.find(part.start());
+		const bool room = !there || may_replace(*there);
+
+		if (room && !is_stale(space_, part, since) && site_.stage == profiler::Stage::kTranslated) {
+			unused = there ? space_.cache.remove(part.start()) : nullptr;
+			if (unused)
+				count_out(space_, *unused);
 			space_.cache.insert(part);
 			count_in(space_, part);
 			site_.explored++;
-			unused = nullptr;
+			state.at[parts_++] = part.start();
 		}
 	}
-	runtime::retire(replaced);
 	runtime::retire(unused);
-	if (unused)
-		return false;
-	state.at[parts_++] = part.start();
-	return true;
+	return unused != &part;
 }
 
 bool Exploration::go_on(const runtime::Chain &left, ub_regs &regs)
@@ -156,22 +160,22 @@ bool Exploration::go_on(const runtime::Chain &left, ub_regs &regs)
 	const uint64_t now_ns = ubk_now_ns();
 	uint64_t since;
 
-	if (!begun_ || parts_ == kMostParts || now_ns >= until_ns_ || !ubk_may_enter(&regs))
+	if (!begun_ || parts_ == kMostParts || now_ns >= until_ns_)
 		return false;
 	{
 		SpaceLock lock(space_);
 		since = space_.journal.now();
 		const Translation *there = space_.cache.find(start);
-		/* Where another site's gap begins, that is run. */
-		if (there && there->site != &site_)
-			return true;
+		if (there && !may_replace(*there))
+			return false;
 	}
 	if (!find_open(left.missed.calls))
 		return false;
 	const auto part = translate_part(start, regs.sp);
 	const bool added = part && add(**part, since);
 	spent_ns_ += ubk_now_ns() - now_ns;
-	return added;
+	/* Others have their turn now, and not at the part's first poll. */
+	return added && ubk_may_enter(&regs);
 }
 
 } // namespace ub

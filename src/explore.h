@@ -47,6 +47,7 @@ private:
 	};
 
 	bool find_open(uint32_t calls);
+	bool may_replace(const runtime::Translation &there) const;
 	bool add(runtime::Translation &part, uint64_t since);
 	Result<runtime::Translation *> translate_part(UserAddr start, uint64_t sp);
 

@@ -26,7 +26,7 @@ struct Budget {
 	uint32_t instructions = 6000;	/* guest instructions, inlined calls counted each time */
 	uint32_t eager_instructions = 400; /* of these, reached through calls not yet seen taken */
 	uint32_t call_depth = 24;	/* frames inlined into each other */
-	uint32_t targets = 8;		/* learned targets compared at one branch */
+	uint32_t targets = 64;		/* learned targets compared at one branch */
 };
 
 struct Request {
