@@ -14,6 +14,21 @@ namespace {
 using profiler::Site;
 using runtime::Translation;
 
+/* Parts of a site in its life. Where that is not enough its gaps have more to teach than its region has room for. */
+constexpr uint32_t kMostOfSite = 512;
+
+/* What explorations may take of a space's time: so much at once, and this share of what has passed since. */
+constexpr uint64_t kBurstNs = 50000000;
+constexpr uint64_t kShare = 32;
+
+bool may_begin(const ub_space &space, const Site &site, uint64_t now_ns)
+{
+	if (site.exploring || site.explored >= kMostOfSite)
+		return false;
+	/* Nothing is kept from being slower where coverage is measured. */
+	return !ub_settings.put_back || space.explored_ns <= kBurstNs + (now_ns - space.since_ns) / kShare;
+}
+
 /* The entry of a chain of calls, by its hash. */
 const OpenCall *find(std::span<const OpenCall> all, uint32_t calls)
 {
@@ -46,9 +61,10 @@ Exploration::Exploration(ub_space &space, Site &site, const sfi::Contract &contr
 	if (!attempt_)
 		return;
 	SpaceLock lock(space_);
-	begun_ = !site_.exploring;
-	site_.exploring = true;
-	until_ns_ = ubk_now_ns() + ub_settings.chain_max_us * uint64_t(1000);
+	const uint64_t now_ns = ubk_now_ns();
+	begun_ = may_begin(space_, site_, now_ns);
+	site_.exploring |= begun_;
+	until_ns_ = now_ns + ub_settings.chain_max_us * uint64_t(1000);
 }
 
 Exploration::~Exploration()
@@ -69,6 +85,7 @@ Exploration::~Exploration()
 			all = part;
 		}
 		space_.stat.translate_usec += spent_ns_ / 1000;
+		space_.explored_ns += spent_ns_;
 		site_.exploring = false;
 		if (site_.pending)
 			want(space_, site_, ubk_now_ns());

@@ -8,9 +8,9 @@
  * and run like any translation, up to the next branch that is new, or the gap's end. Then
  * the parts are dropped, and the site's next translation knows all of it.
  *
- * It takes the thread some tenths of a millisecond a part; it is kept no longer than by a chain (chain_max_us), and a
- * site has no more parts than there are branches to be learned. One thread at a time explores a site. No system
- * call is made meanwhile, as some never return (seccomp kills), and what is held here would be lost.
+ * It takes the thread some tenths of a millisecond a part; it is kept no longer than by a chain (chain_max_us), a
+ * site has so many parts in its life, and a space so much of its time. One thread at a time explores a site. No
+ * system call is made meanwhile, as some never return (seccomp kills), and what is held here would be lost.
  */
 #pragma once
 

@@ -68,6 +68,7 @@ extern "C" ub_space *ub_space_create(ubk_mm *mm)
 
 	auto *space = new (memory) ub_space;
 	space->mm = mm;
+	space->since_ns = ubk_now_ns();
 	ubk_lock_init(&space->lock);
 	return space;
 }

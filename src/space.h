@@ -31,6 +31,8 @@ struct ub_space {
 	ub::runtime::Journal journal;
 	struct ub_space_stat stat{};
 	uint32_t learning = 0;			/* sites with memory for what was missed */
+	uint64_t since_ns = 0;			/* when it was made */
+	uint64_t explored_ns = 0;		/* what its threads spent on explorations */
 
 	/* For one more translation. */
 	bool has_room() const { return stat.translations < ub::kMaxTranslations && stat.code_bytes < ub::kMaxCodeBytes; }

@@ -145,6 +145,8 @@ http {
 
 def nginx(port, directory):
     write(directory + "/page", "0123456789abcdef" * 256)
+    # Both servers' replies tell when it was last modified.
+    os.utime(directory + "/page", (10**9, 10**9))
     write(directory + "/conf", NGINX_CONF.replace("DIR", directory).replace("PORT", str(port)))
     return [f"{APPS}/usr/sbin/nginx", "-c", directory + "/conf", "-p", directory, "-e", directory + "/error"]
 

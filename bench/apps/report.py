@@ -72,7 +72,8 @@ an emulator whose clock advances 1 ns an instruction (QEMU TCG, `-icount shift=0
 counts of instructions, and the same whatever else the host does. The emulated CPU has AVX2 and no AVX-512.
 
 A server was asked for {warm} s of that time before it was measured; of a tool everything counts, from its start on. Sites stayed
-translated whether they pay in an emulator or not (`put_back=0`), and chains could last a second.
+translated whether they pay in an emulator or not (`put_back=0`), and chains could last a second. Medians of {runs} a side;
+a case or kernel that is not in the table was not run.
 
 - *chained*: of all system calls, those made without leaving the kernel.
 - *translated*: of the instructions that the program executes in user mode natively, those that user mode did not execute
@@ -90,7 +91,10 @@ translated whether they pay in an emulator or not (`put_back=0`), and chains cou
 def write_document(results):
     rows = results["rows"]
     with open(DOCUMENT, "w") as f:
-        f.write(TEXT.format(date=results["date"][:10], commit=results["commit"][:12], warm=", ".join(sorted({f"{row['warm_s']:g}" for row in rows if "warm_s" in row}))))
+        warm = sorted({f"{row['warm_s']:g}" for row in rows if "warm_s" in row})
+        runs = min(len(row["runs"]["on"]) for row in rows)
+        f.write(TEXT.format(date=results["date"][:10], commit=results["commit"][:12], warm=", ".join(warm) or "no",
+                            runs=f"{runs} run" + "s" * (runs > 1)))
         f.write("| " + " | ".join(HEAD) + " |\n|" + "---|" * 2 + "--:|" * 3 + "---|" + "--:|" * 6 + "---|\n")
         for row in rows:
             f.write("| " + " | ".join(line(row)) + " |\n")

@@ -88,7 +88,7 @@ Result<Translated> translate(const Request &request, const Reservation &code, co
 inline constexpr size_t kArenaBytes = size_t(14) << 20;
 
 /* Enough for a budget of kPartInstructions: for what follows where a gap was left. */
-inline constexpr uint32_t kPartInstructions = 400;
+inline constexpr uint32_t kPartInstructions = 200;
 inline constexpr size_t kPartArenaBytes = size_t(4) << 20;
 
 } // namespace ub::translator
