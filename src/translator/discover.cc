@@ -352,12 +352,10 @@ void add_ways(const Region &region, const Learned &learned, Arena &arena, Table<
 /*
  * A region that the budget ended is discovered anew with the ways to what was learned in it as if they
  * had been learned, too: what lies beside them then costs the same wherever it is, and the budget goes to
- * what is near any of them instead of all that is near the entry. This brings in more of what was learned, and
- * so it is done a few times. The next translation begins with these ways.
+ * what is near any of them instead of all that is near the entry. The next translation begins with these ways.
  */
 Result<Region> discover(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 {
-	constexpr uint32_t kPasses = 4;
 	const size_t learned = request.learned.size();
 	Table<Observation> known(arena, learned + kMaxWays);
 	Request informed = request;
@@ -369,17 +367,12 @@ Result<Region> discover(const Request &request, uint32_t instructions, const sfi
 	informed.learned = known.span();
 	Discovery discovery(informed, instructions, contract, arena);
 	Region region = TRY(discovery.run());
-	if (!learned || !request.open.empty())
+	if (region.instructions < instructions || !learned || !request.open.empty())
 		return region;
-	for (uint32_t pass = 1; pass < kPasses && region.instructions >= instructions; pass++) {
-		const size_t had = known.size();
-		known.resize_down(learned);
-		add_ways(region, Learned(request, arena), arena, known);
-		if (pass > 1 && known.size() == had)
-			break;
-		informed.learned = known.span();
-		region = TRY(discovery.run_again(informed));
-	}
+	known.resize_down(learned);
+	add_ways(region, Learned(request, arena), arena, known);
+	informed.learned = known.span();
+	region = TRY(discovery.run_again(informed));
 	/* With these it is found again, up to where its budget ended. */
 	if (region.instructions >= instructions)
 		region.ways = known.span().subspan(learned);
