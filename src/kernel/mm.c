@@ -112,6 +112,7 @@ static void destroy(struct work_struct *work)
 
 	cancel_work_sync(&mm->translate);
 	synchronize_rcu();
+	ub_space_invalidate(mm->space, 0, ~0UL);	/* before its numbers are handed on */
 	if (test_bit(COUNTED, &mm->flags))
 		ubk_stat_drop_space(&mm->stat);
 	cancel_work_sync(&mm->translate);	/* ubk_mm_trim() may have queued it until now */

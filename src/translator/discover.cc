@@ -366,16 +366,16 @@ Result<Region> discover(const Request &request, uint32_t instructions, const sfi
 		known.push_back(way);
 	informed.learned = known.span();
 	Discovery discovery(informed, instructions, contract, arena);
-	Region region = TRY(discovery.run());
-	if (region.instructions < instructions || !learned || !request.open.empty())
+	Result<Region> region = discovery.run();
+	if (!region || region->instructions < instructions || !learned || !request.open.empty())
 		return region;
 	known.resize_down(learned);
-	add_ways(region, Learned(request, arena), arena, known);
+	add_ways(*region, Learned(request, arena), arena, known);
 	informed.learned = known.span();
-	region = TRY(discovery.run_again(informed));
+	region = discovery.run_again(informed);
 	/* With these it is found again, up to where its budget ended. */
-	if (region.instructions >= instructions)
-		region.ways = known.span().subspan(learned);
+	if (region && region->instructions >= instructions)
+		region->ways = known.span().subspan(learned);
 	return region;
 }
 
