@@ -284,7 +284,8 @@ OracleInsn oracle_insn(csh capstone, const cs_insn &insn)
 	}
 	if (starts(insn.mnemonic, {"movzx"}))
 		out.writes32 |= out.writes;
-	if (out.writes & (1u << 4) || out.reads & (1u << 4)) {
+	/* What a nop names it does not use. */
+	if (insn.id != X86_INS_NOP && (out.writes | out.reads) & (1u << 4)) {
 		/* rsp is a base, and nothing else. */
 		bool as_operand = out.writes & (1u << 4);
 		for (uint8_t i = 0; i < x86.op_count; i++)
