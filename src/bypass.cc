@@ -99,7 +99,7 @@ Translation *put_back(ub_space &space, Site &site)
 	site.stage = Stage::kDeclined;
 	profiler::put_back(site.payoff, ubk_now_ns());
 	space.stat.rolled_back++;
-	return unpublish(space, site);
+	return unpublish(space, site.start);
 }
 
 /* A run left inside its gap for a reason that the next translation will not cure. Under the

@@ -6,7 +6,6 @@
 #include <new>
 
 #include "runtime/publish.h"
-#include "translator/translate.h"
 
 namespace ub {
 namespace {
@@ -79,8 +78,7 @@ Exploration::~Exploration()
 			const Translation *there = space_.cache.find(state.at[i]);
 			if (!there || !may_replace(*there))
 				continue;
-			Translation *part = space_.cache.remove(state.at[i]);
-			count_out(space_, *part);
+			Translation *part = unpublish(space_, state.at[i]);
 			part->retired_next = all;
 			all = part;
 		}
@@ -132,13 +130,7 @@ Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp)
 		return made.fault();
 	}
 	calls_ = made->calls;
-	const uint32_t bytes = uint32_t(made->verified.image().bytes.size());
-	ubk_code_trim(code.address.value, code.bytes, bytes);
-
-	auto part = runtime::make_translation(start, made->verified, made->sources, site_);
-	if (!part)
-		ubk_code_release(code.address.value, bytes);
-	return part;
+	return take_up(code, start, *made, site_);
 }
 
 /* A part of this exploration, made for other calls. A gap may begin there as well, and is left alone. */
@@ -158,9 +150,7 @@ bool Exploration::add(Translation &part, uint64_t since)
 		const bool room = !there || may_replace(*there);
 
 		if (room && !is_stale(space_, part, since) && site_.stage == profiler::Stage::kTranslated) {
-			unused = there ? space_.cache.remove(part.start()) : nullptr;
-			if (unused)
-				count_out(space_, *unused);
+			unused = unpublish(space_, part.start());
 			space_.cache.insert(part);
 			count_in(space_, part);
 			site_.explored++;

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "sfi/contract.h"
 #include "space.h"
+#include "translator/translate.h"
 
 namespace ub {
 
@@ -32,8 +33,13 @@ void count_out(ub_space &space, const runtime::Translation &gone);
 /* Whether guest code that it was made from has changed since the journal's `since`. Under the space's lock. */
 bool is_stale(const ub_space &space, const runtime::Translation &made, uint64_t since);
 
-/* Takes a site's translation from the cache. Under the space's lock. Return: what is to be retired, or null. */
-runtime::Translation *unpublish(ub_space &space, const profiler::Site &site);
+/* Takes what begins there from the cache. Under the space's lock. Return: what is to be retired, or null. */
+runtime::Translation *unpublish(ub_space &space, UserAddr start);
+
+/* The translation of what was made at code.address, which is no larger than it from now on; without memory, what was
+ * made there is gone. Context: may sleep. */
+Result<runtime::Translation *> take_up(const translator::Reservation &code, UserAddr start,
+				       const translator::Translated &made, profiler::Site &site);
 
 /* Translates a site's gap as it is known, and publishes that in place of what is there. @since: of the journal,
  * when the site was last read. Context: as ub_translate(). */

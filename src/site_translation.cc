@@ -8,7 +8,6 @@
 
 #include "hall.h"
 #include "runtime/publish.h"
-#include "translator/translate.h"
 
 namespace ub {
 namespace {
@@ -29,7 +28,7 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 	if (!space.has_room() && !space.cache.find(site.start))
 		return Fault::kTooMany;
 
-	Translation *replaced = unpublish(space, site);
+	Translation *replaced = unpublish(space, site.start);
 	space.cache.insert(translation);
 	count_in(space, translation);
 	if (site.stage != Stage::kTranslated)
@@ -83,13 +82,25 @@ bool is_stale(const ub_space &space, const Translation &made, uint64_t since)
 	return false;
 }
 
-Translation *unpublish(ub_space &space, const Site &site)
+Translation *unpublish(ub_space &space, UserAddr start)
 {
-	Translation *gone = space.cache.remove(site.start);
+	Translation *gone = space.cache.remove(start);
 
 	if (gone)
 		count_out(space, *gone);
 	return gone;
+}
+
+Result<Translation *> take_up(const translator::Reservation &code, UserAddr start, const translator::Translated &made,
+			      Site &site)
+{
+	const uint32_t bytes = uint32_t(made.verified.image().bytes.size());
+
+	ubk_code_trim(code.address.value, code.bytes, bytes);
+	auto translation = runtime::make_translation(start, made.verified, made.sources, site);
+	if (!translation)
+		ubk_code_release(code.address.value, bytes);
+	return translation;
 }
 
 Result<Translation *> translate_site(ub_space &space, Site &site, const sfi::Contract &contract, Arena &arena,
@@ -115,16 +126,11 @@ Result<Translation *> translate_site(ub_space &space, Site &site, const sfi::Con
 		ubk_code_release(code.address.value, code.bytes);
 		return made.fault();
 	}
-	uint32_t bytes = uint32_t(made->verified.image().bytes.size());
-	ubk_trace_translate(site.start.value, made->guest_instructions, bytes, "ok");
+	ubk_trace_translate(site.start.value, made->guest_instructions, uint32_t(made->verified.image().bytes.size()), "ok");
 	profiler::keep_ways(site, made->ways);
-	ubk_code_trim(code.address.value, code.bytes, bytes);
-
-	auto translation = runtime::make_translation(site.start, made->verified, made->sources, site);
-	if (!translation) {
-		ubk_code_release(code.address.value, bytes);
+	auto translation = take_up(code, site.start, *made, site);
+	if (!translation)
 		return translation.fault();
-	}
 	auto replaced = publish(space, site, **translation, since);
 	if (!replaced) {
 		runtime::retire(*translation);

@@ -46,7 +46,7 @@ bool trim(ub_space &space, Site &site)
 		std::swap(site.calls, calls);
 		site.learned_count = site.ways_count = site.calls_count = 0;
 		space.learning -= learned != nullptr;
-		gone = unpublish(space, site);
+		gone = unpublish(space, site.start);
 		if (gone)
 			watch_again(site);
 	}

@@ -294,7 +294,6 @@ void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, const s
 	}
 }
 
-
 char *arena_code;
 
 void show(uint64_t start, const Site &site, const sfi::Contract &contract)

@@ -8,8 +8,6 @@
  *
  * The kernel's shrinkers do not wait for it: their scan asks, and ends.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/mm.h>
 #include <linux/shrinker.h>
 #include <linux/workqueue.h>

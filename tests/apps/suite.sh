@@ -44,7 +44,26 @@ library_path() {
 	LD_LIBRARY_PATH=$cache/apps/usr/lib/x86_64-linux-gnu:$cache/apps/lib/x86_64-linux-gnu "$@"
 }
 
-usage() {
-	echo "usage: $suite prepare | tests | run NAME" >&2
-	exit 2
+# unpack_upstream NAME PATTERN...: of the package's upstream source what matches, unless it is there
+unpack_upstream() {
+	local tar
+	tar=$("$project/scripts/setup" --upstream "$1")
+	[ "$(cat "$prepared/from" 2>/dev/null)" != "$tar" ] || return 0
+
+	rm -rf "$prepared"
+	mkdir -p "$prepared"
+	tar -xf "$tar" -C "$prepared" --strip-components=1 --wildcards "${@:2}"
+	echo "$tar" >"$prepared/from"
+}
+
+# suite_main ARGUMENT...: what each suite ends with
+suite_main() {
+	case ${1:-} in
+	prepare | tests) "$1" ;;
+	run) run "${2:?}" ;;
+	*)
+		echo "usage: $suite prepare | tests | run NAME" >&2
+		exit 2
+		;;
+	esac
 }
