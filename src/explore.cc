@@ -147,7 +147,7 @@ bool Exploration::add(Translation &part, uint64_t since)
 	{
 		SpaceLock lock(space_);
 		const Translation *there = space_.cache.find(part.start());
-		const bool room = !there || may_replace(*there);
+		const bool room = there ? may_replace(*there) : space_.has_room();
 
 		if (room && !is_stale(space_, part, since) && site_.stage == profiler::Stage::kTranslated) {
 			unused = unpublish(space_, part.start());

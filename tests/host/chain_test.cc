@@ -16,6 +16,7 @@
 #include "instance.h"
 #include "process.h"
 #include "runtime/run.h"
+#include "space.h"
 
 namespace host {
 namespace {
@@ -368,6 +369,34 @@ TEST_F(Chains, what_is_not_used_is_given_back)
 	process_->state.regs.ip = guest_.code();
 	finish();
 	EXPECT_GE(process_->count(UB_COUNT_chained) - before, kCalls / 2);
+}
+
+/* A part of a gap is a translation more: with as many as a space may have there is none. */
+TEST_F(Chains, explorations_stay_within_a_spaces_room)
+{
+	const auto function = code_.label(), start = code_.label();
+
+	code_.jmp(start);
+	code_.bind(function);
+	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+	code_.ret();
+	code_.bind(start);
+	loop(SYS_getppid, kCalls, [&] {
+		code_.lea(RAX, function);
+		code_.call_reg(RAX);
+	});
+	process_->state.regs.r12 = 0;
+	/* As if all but what the site's own translation needs were taken. */
+	on_syscall = [&](ub_regs *) {
+		ub_space &space = *process_->mm.space;
+		if (space.stat.translations == 1)
+			space.stat.translations = ub::kMaxTranslations;
+	};
+	const Ended ended = process_->run();
+	on_syscall = nullptr;
+	EXPECT_EQ(ended.state.regs.r12, kCalls);
+	EXPECT_EQ(process_->stat().explored, 0u);
+	process_->mm.space->stat.translations -= ub::kMaxTranslations - 1;
 }
 
 /* Without room in the arena the program runs natively, and others are asked for theirs. */
