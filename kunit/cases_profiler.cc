@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "profiler/allowance.h"
 #include "profiler/payoff.h"
 #include "profiler/profiler.h"
 #include "profiler/site.h"
@@ -13,6 +14,7 @@ namespace {
 using ub::Arena;
 using ub::Observation;
 using ub::UserAddr;
+using ub::profiler::Allowance;
 using ub::profiler::judge;
 using ub::profiler::kMaxObservations;
 using ub::profiler::learn;
@@ -260,7 +262,7 @@ UB_CASE(payoff, what_lost_is_tried_again_after_ever_longer)
 
 	CHECK(!payoff.may_retry(now));
 	for (int i = 0; i < 20; i++) {
-		ub::profiler::put_back(payoff, now);
+		ub::profiler::put_back(payoff, now, 0);
 		uint64_t wait = payoff.retry_at_ns - now;
 		CHECK(i < 9 ? wait > before : wait == before);
 		CHECK(!payoff.may_retry(payoff.retry_at_ns - 1));
@@ -270,6 +272,51 @@ UB_CASE(payoff, what_lost_is_tried_again_after_ever_longer)
 		ub::profiler::begin(payoff);
 		CHECK(!payoff.may_retry(now));
 	}
+}
+
+/* A chance costs its translation and a trial: little beside the wait for it. */
+UB_CASE(payoff, a_dear_chance_comes_late)
+{
+	constexpr uint64_t kTranslating = 10000000, kNow = 5;
+	Payoff cheap = natively(1000), dear = natively(1000);
+
+	window(cheap, 1100);
+	window(dear, 1100000);
+	ub::profiler::put_back(cheap, kNow, kTranslating);
+	ub::profiler::put_back(dear, kNow, kTranslating);
+	CHECK(!cheap.may_retry(kNow + 200 * kTranslating));
+	CHECK(cheap.may_retry(kNow + 2000 * kTranslating));
+	CHECK(!dear.may_retry(kNow + 200 * (kTranslating + 768 * uint64_t(1099000))));
+}
+
+UB_CASE(allowance, is_a_small_share_of_time)
+{
+	constexpr uint64_t kMs = 1000000, kStart = 7;
+	Allowance allowance;
+	uint64_t spent = 0;
+
+	allowance.begin(kStart);
+	for (uint64_t ms = 0; ms < 100000; ms++) {
+		while (allowance.is_left(kStart + ms * kMs)) {
+			allowance.spend(5 * kMs);
+			spent += 5;
+		}
+		/* By one translation more, at most, and what is lost in rounding. */
+		CHECK(spent <= 27 + ms / 8 + ms / 128 && spent <= 177 + ms / 128);
+	}
+	CHECK(spent >= 150 + 100000 / 128);
+}
+
+UB_CASE(allowance, is_not_saved_up)
+{
+	constexpr uint64_t kSecond = 1000000000;
+	Allowance allowance;
+	uint64_t spent = 0;
+
+	allowance.begin(0);
+	for (; allowance.is_left(3600 * kSecond); spent++)
+		allowance.spend(1000000);
+	CHECK_EQ(spent, 200);
 }
 
 } // namespace

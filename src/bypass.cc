@@ -10,6 +10,7 @@
  *
  * core.h documents the doors; each is one function below.
  */
+#include <algorithm>
 #include <new>
 
 #include "explore.h"
@@ -34,14 +35,11 @@ using profiler::Site;
 using profiler::Stage;
 using runtime::Translation;
 
-/* Translations of one site in its life, and from which on they are spaced out. */
+/* Translations of one site in its life; the more there were, up to so many, the longer it takes to the
+ * next one, in terms of what one takes. */
 constexpr uint32_t kMaxRounds = 400;
-constexpr uint32_t kFreeRounds = 64;
-constexpr uint64_t kBackoffNs = 1000000;
+constexpr uint32_t kMostSpaced = 64;
 constexpr uint64_t kUnreadableNs = 100000000;	/* after guest code could not be read */
-
-/* A site whose translations leave inside the gap this often, and mostly, is put back. */
-constexpr uint32_t kFutileMin = 512;
 
 /* Owning the vector registers costs each run: so many, and at least this share of the runs,
  * must have left for want of them. */
@@ -97,27 +95,12 @@ Translation *put_back(ub_space &space, Site &site)
 	if (site.stage != Stage::kTranslated || !ub_settings.put_back)
 		return nullptr;
 	site.stage = Stage::kDeclined;
-	profiler::put_back(site.payoff, ubk_now_ns());
+	profiler::put_back(site.payoff, ubk_now_ns(), site.made_in_ns);
 	space.stat.rolled_back++;
-	return unpublish(space, site.start);
+	return unpublish(space, site);
 }
 
-/* A run left inside its gap for a reason that the next translation will not cure. Under the
- * space's lock. Return: what was put back, to be retired, or null. */
-Translation *count_futile(ub_space &space, Site &site)
-{
-	if (++site.futile < kFutileMin)
-		return nullptr;
-
-	bool mostly = site.futile / 4 > site.reached;
-	site.futile /= 2;
-	site.reached /= 2;
-	if (!mostly)
-		return nullptr;
-	return put_back(space, site);
-}
-
-/* A window of translated gaps was timed: the faster side stays. */
+/* A window of translated gaps was timed: the faster side stays, and with it what there is to learn for it. */
 void weigh(ub_space &space, Site &site)
 {
 	Translation *gone = nullptr;
@@ -125,6 +108,8 @@ void weigh(ub_space &space, Site &site)
 		SpaceLock lock(space);
 		if (profiler::weigh(site.payoff) == profiler::Verdict::kLoses)
 			gone = put_back(space, site);
+		else if (site.pending)
+			want(space, site, ubk_now_ns());
 	}
 	runtime::retire(gone);
 }
@@ -136,14 +121,11 @@ bool vectors_pay(Site &site)
 	return !site.vectors && site.vector_exits >= kVectorMin && site.vector_exits >= site.reached / kVectorShare;
 }
 
-/* A run left inside its gap. What it missed is learned; what leads nowhere is put back.
- * Return: true if it missed a branch that was not known. */
-bool learn_from(ub_space &space, const runtime::Chain &chain)
+/* A run left inside its gap: what it missed is learned. */
+void learn_from(ub_space &space, const runtime::Chain &chain)
 {
 	Site &site = *chain.site;
 	Observation *memory = nullptr;
-	Translation *gone = nullptr;
-	bool fresh = false;
 
 	if (chain.missed.from.value && !site.learned && space.learning < kMaxLearning)
 		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * (profiler::kMaxObservations + kMaxWays)));
@@ -156,51 +138,72 @@ bool learn_from(ub_space &space, const runtime::Chain &chain)
 			memory = nullptr;
 			space.learning++;
 		}
-		fresh = chain.missed.from.value && site.learned && profiler::learn(site, chain.missed);
-		if (fresh || (chain.missed.from.value && site.pending)) {
+		if (chain.missed.from.value && site.learned && profiler::learn(site, chain.missed))
 			site.pending = true;
-			want(space, site, now_ns);
-		} else if (chain.reason == sfi::ExitReason::kVector && vectors_pay(site)) {
+		if (chain.reason == sfi::ExitReason::kVector && vectors_pay(site))
 			site.vectors = site.pending = true;
+		if (site.pending)
 			want(space, site, now_ns);
-		} else if (!site.wanted && !site.making && chain.reason != sfi::ExitReason::kPoll) {
-			gone = count_futile(space, site);
-		}
 	}
 	ubk_free(memory);
-	runtime::retire(gone);
-	return fresh;
 }
 
-/* Runs from regs->ip on. Return: true if a gap was left by a branch that is new to its site. */
-bool run(ub_space &space, ub_thread &thread, ub_regs &regs, runtime::Reach reach, runtime::Chain &chain)
+/* Runs from regs->ip on, with what is there in @first. Return: true if the chain has ended by a branch that no
+ * translation knows. */
+bool run(ub_space &space, const runtime::Cache &first, ub_thread &thread, ub_regs &regs, runtime::Reach reach,
+	 runtime::Chain &chain)
 {
-	chain = runtime::run_chain(space.cache, thread, regs, reach);
+	const runtime::Chain next = runtime::run_chain(space.caches, first, thread, regs, reach, chain.timing);
 
-	const bool fresh = chain.end == runtime::ChainEnd::kExit && learn_from(space, chain);
+	if (!next.ran)
+		return false;
+	chain = next;
+	if (chain.end == runtime::ChainEnd::kExit)
+		learn_from(space, chain);
 	if (chain.weigh)
 		weigh(space, *chain.weigh);
-	return fresh;
+	return chain.missed.from.value;
 }
 
 /* Goes through the rest of the gap. */
 [[gnu::noinline]] void explore(ub_space &space, ub_thread &thread, ub_regs &regs, runtime::Chain &chain)
 {
 	Site &site = *chain.site;
+	if (!Exploration::claim(space, site))
+		return;
 	Exploration exploration(space, site, g_contract);
 
-	while (chain.site == &site && exploration.go_on(chain, regs))
-		if (!run(space, thread, regs, runtime::Reach::kGap, chain))
+	while (chain.site == &site && exploration.go_on(chain, regs)) {
+		chain.timing = {};	/* no gap takes as long another time */
+		if (!run(space, space.caches.parts, thread, regs, runtime::Reach::kGap, chain))
 			return;
+	}
+}
+
+/* Runs chains from behind a syscall on. Return: how the last one ended. */
+runtime::Chain run_chains(ub_space &space, ub_thread &thread, ub_regs &regs)
+{
+	runtime::Chain chain;
+	bool left = run(space, space.caches.gaps, thread, regs, runtime::Reach::kChain, chain);
+
+	/* There may be a part that a chain cannot go on with: it wants vector registers. */
+	if (left && space.caches.parts.may_have(UserAddr(regs.ip)))
+		left = run(space, space.caches.parts, thread, regs, runtime::Reach::kChain, chain);
+	if (left)
+		explore(space, thread, regs, chain);
+	return chain;
 }
 
 /* User mode is returned to inside a gap. */
-void count_exit(ub_thread &thread, const ub_regs &regs, const runtime::Chain &chain)
+void leave_inside(ub_thread &thread, const ub_regs &regs, const runtime::Chain &chain)
 {
 	thread.count[UB_COUNT_exits]++;
 	thread.count[UB_COUNT_exit_syscall + unsigned(chain.reason)]++;
 	chain.site->exits[unsigned(chain.reason)]++;
 	ubk_trace_exit(regs.ip, unsigned(chain.reason));
+	thread.native_turn |= profiler::native_turn_due(thread, *chain.site);
+	if (chain.timing.site && chain.reason != sfi::ExitReason::kPoll)
+		profiler::gap_left(thread, chain.timing.site->start, chain.timing.from_ns);
 }
 
 /* Why a site has no translation: whether to try again. Under the space's lock. */
@@ -239,11 +242,17 @@ void failed(ub_space &space, Site &site, Fault fault)
 
 } // namespace
 
+bool may_learn(ub_space &space, uint64_t now_ns)
+{
+	/* Nothing is kept from being slower where coverage is measured. */
+	return !ub_settings.put_back || space.allowance.is_left(now_ns);
+}
+
 void want(ub_space &space, Site &site, uint64_t now_ns)
 {
 	if (site.stage == Stage::kDeclined || site.rounds >= kMaxRounds || site.exploring)
 		return;
-	if (now_ns < site.retry_at_ns) {
+	if (now_ns < site.retry_at_ns || !may_learn(space, now_ns)) {
 		if (site.stage == Stage::kHot)
 			watch_again(site);
 		return;
@@ -258,7 +267,7 @@ using namespace ub;
 
 extern "C" int ub_core_init(const ub_machine *machine)
 {
-	runtime::set_mask_bit(machine->mask_bit);
+	runtime::set_machine(*machine);
 	g_contract.leave = KernelAddr(uintptr_t(ub_leave));
 	g_contract.poll_mask = machine->poll_mask;
 	g_contract.mask_bit = machine->mask_bit;
@@ -282,18 +291,24 @@ extern "C" void ub_core_exit(void)
 extern "C" void ub_thread_join(ub_thread *thread, ub_space *space)
 {
 	thread->space = space;
-	thread->buckets = space ? space->cache.buckets() : nullptr;
+	thread->buckets = space ? space->caches.gaps.buckets() : nullptr;
 }
 
 extern "C" void ub_before_syscall(ub_thread *thread, const ub_regs *regs)
 {
 	ub_space &space = *thread->space;
 	UserAddr start(thread->gap_start_ip);
+	const bool translated = thread->gap_translated;
 	uint64_t gap_ns = profiler::gap_ends(*thread);
 	Site *site = site_at(space, start);
 
 	if (!site)
 		return;
+	if (translated) {
+		if (profiler::translated_gap(site->payoff, gap_ns))
+			weigh(space, *site);
+		return;
+	}
 	if (profiler::may_become_hot(*site))
 		profiler::keep_stack_at_end(*site, regs->sp);
 	SpaceLock lock(space);
@@ -320,14 +335,12 @@ extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
 		begin_gap(space, *thread, *regs);
 		return;
 	}
-	if (space.cache.may_have(UserAddr(regs->ip)) && ubk_may_enter(regs)) {
-		runtime::Chain chain;
+	if (space.caches.gaps.may_have(UserAddr(regs->ip)) && ubk_may_enter(regs)) {
+		const runtime::Chain chain = run_chains(space, *thread, *regs);
 
-		if (run(space, *thread, *regs, runtime::Reach::kChain, chain))
-			explore(space, *thread, *regs, chain);
-		if (chain.end == runtime::ChainEnd::kExit)
-			count_exit(*thread, *regs, chain);
 		thread->native_turn = chain.bounded;
+		if (chain.end == runtime::ChainEnd::kExit)
+			leave_inside(*thread, *regs, chain);
 		if (chain.end != runtime::ChainEnd::kGap && chain.end != runtime::ChainEnd::kCall)
 			return;
 	}
@@ -347,9 +360,13 @@ extern "C" void ub_translate(ub_space *space)
 			SpaceLock lock(*space);
 			site = space->sites.take_wanted();
 			since = space->journal.now();
-			if (site) {
+			if (site && may_learn(*space, ubk_now_ns())) {
 				site->making = true;
 				site->pending = false;
+			} else if (site) {
+				if (site->stage == Stage::kHot)
+					watch_again(*site);
+				continue;
 			}
 		}
 		if (!site)
@@ -362,10 +379,12 @@ extern "C" void ub_translate(ub_space *space)
 		SpaceLock lock(*space);
 		uint64_t end_ns = ubk_now_ns();
 		site->making = false;
-		site->futile = site->reached = site->vector_exits = 0;
+		site->reached = site->vector_exits = 0;
 		space->stat.translate_usec += (end_ns - begin_ns) / 1000;
-		if (++site->rounds > kFreeRounds)
-			site->retry_at_ns = end_ns + kBackoffNs * (site->rounds - kFreeRounds);
+		site->made_in_ns = end_ns - begin_ns;
+		space->allowance.spend(site->made_in_ns);
+		site->rounds++;
+		site->retry_at_ns = end_ns + site->made_in_ns * std::min(site->rounds, kMostSpaced);
 		if (!done)
 			failed(*space, *site, done.fault());
 	}

@@ -90,6 +90,7 @@ struct ub_thread {
 	unsigned long gap_start_ns;
 	unsigned char intensive;	/* coarse verdict of the last full window */
 	unsigned char native_turn;	/* the next gap is not chained but timed */
+	unsigned char gap_translated;	/* the gap being timed began in a translation */
 };
 
 /* Runtime-changeable settings (settings.inc); plain words, read without a lock, written by

@@ -13,115 +13,68 @@ namespace {
 using profiler::Site;
 using runtime::Translation;
 
-/* Parts of a site in its life. Where that is not enough its gaps have more to teach than its region has room for. */
-constexpr uint32_t kMostOfSite = 512;
+/* Parts of a site in its life. Where that is not enough its gaps have more to teach than there is room for. */
+constexpr uint32_t kMostOfSite = 1024;
 
-/* What explorations may take of a space's time: so much at once, and this share of what has passed since. */
-constexpr uint64_t kBurstNs = 50000000;
-constexpr uint64_t kShare = 32;
-
-bool may_begin(const ub_space &space, const Site &site, uint64_t now_ns)
+/* How many return addresses were put to @open, outermost first; none where the calls are not known, or too many. */
+uint32_t unfold(const profiler::OpenCalls &all, uint32_t calls, std::span<UserAddr> open)
 {
-	if (site.exploring || site.explored >= kMostOfSite)
-		return false;
-	/* Nothing is kept from being slower where coverage is measured. */
-	return !ub_settings.put_back || space.explored_ns <= kBurstNs + (now_ns - space.since_ns) / kShare;
-}
-
-/* The entry of a chain of calls, by its hash. */
-const OpenCall *find(std::span<const OpenCall> all, uint32_t calls)
-{
-	const auto *entry = std::find_if(all.begin(), all.end(), [=](const OpenCall &call) { return call.calls == calls; }).base();
-
-	return entry == all.data() + all.size() ? nullptr : entry;
-}
-
-/* How many return addresses were put to @open, outermost first. -1: the calls are not known, or too many. */
-int unfold(std::span<const OpenCall> all, uint32_t calls, std::span<UserAddr> open)
-{
-	size_t count = 0;
+	uint32_t count = 0;
 
 	for (; calls != kNoCalls; count++) {
-		const OpenCall *innermost = find(all, calls);
+		const OpenCall *innermost = all.find(calls);
 		if (!innermost || count == open.size())
-			return -1;
+			return 0;
 		open[count] = innermost->return_address;
 		calls = innermost->outside;
 	}
 	std::reverse(open.begin(), open.begin() + count);
-	return int(count);
+	return count;
 }
 
 } // namespace
 
-Exploration::Exploration(ub_space &space, Site &site, const sfi::Contract &contract)
-	: space_(space), site_(site), contract_(contract)
+bool Exploration::claim(ub_space &space, Site &site)
 {
-	if (!attempt_)
-		return;
-	SpaceLock lock(space_);
-	const uint64_t now_ns = ubk_now_ns();
-	begun_ = may_begin(space_, site_, now_ns);
-	site_.exploring |= begun_;
-	until_ns_ = now_ns + ub_settings.chain_max_us * uint64_t(1000);
+	SpaceLock lock(space);
+
+	if (site.exploring || site.explored >= kMostOfSite || !may_learn(space, ubk_now_ns()))
+		return false;
+	site.exploring = true;
+	return true;
+}
+
+Exploration::Exploration(ub_space &space, Site &site, const sfi::Contract &contract)
+	: space_(space), site_(site), contract_(contract),
+	  until_ns_(ubk_now_ns() + ub_settings.chain_max_us * uint64_t(1000))
+{
 }
 
 Exploration::~Exploration()
 {
-	if (!begun_)
-		return;
-	const State &state = *static_cast<State *>(attempt_.memory());
-	Translation *all = nullptr;
-	{
-		SpaceLock lock(space_);
-		for (uint32_t i = 0; i < parts_; i++) {
-			const Translation *there = space_.cache.find(state.at[i]);
-			if (!there || !may_replace(*there))
-				continue;
-			Translation *part = unpublish(space_, state.at[i]);
-			part->retired_next = all;
-			all = part;
-		}
-		space_.stat.translate_usec += spent_ns_ / 1000;
-		space_.explored_ns += spent_ns_;
-		site_.exploring = false;
-		if (site_.pending)
-			want(space_, site_, ubk_now_ns());
-	}
-	runtime::retire(all);
+	SpaceLock lock(space_);
+	space_.stat.translate_usec += spent_ns_ / 1000;
+	space_.allowance.spend(spent_ns_);
+	site_.exploring = false;
+	if (site_.pending)
+		want(space_, site_, ubk_now_ns());
 }
 
-/* Whether the calls that are open where the gap was left are known: to the last part, or to the
- * site's translation. */
-bool Exploration::find_open(uint32_t calls)
+/* @open: known to be open where it begins. @calls: that it has followed, in the arena. */
+Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp, std::span<const UserAddr> open,
+						  Arena &arena, std::span<const OpenCall> &calls)
 {
-	State &state = *static_cast<State *>(attempt_.memory());
-	int count = unfold(calls_, calls, state.open);
-
-	if (count < 0) {
-		SpaceLock lock(space_);
-		count = unfold({site_.calls, site_.calls_count}, calls, state.open);
-	}
-	open_count_ = uint32_t(count);
-	return count >= 0;
-}
-
-Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp)
-{
-	auto *state = static_cast<State *>(attempt_.memory());
-	Arena arena(state + 1, attempt_.size() - sizeof(State));
 	translator::Request request;
 
 	request.mm = space_.mm;
 	request.start = start;
-	request.open = {state->open, open_count_};
+	request.open = open;
 	request.learned = site_.observations();
-	request.stack = {state->stack, ubk_own_peek(sp, state->stack, sizeof(state->stack)) / sizeof(state->stack[0])};
+	request.stack = {state().stack, ubk_own_peek(sp, state().stack, sizeof(state().stack)) / sizeof(state().stack[0])};
 	request.stack_at_end = site_.stack_at_end();
 	request.budget.instructions = translator::kPartInstructions;
 	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
 
-	calls_ = {};
 	if (!code.address.value)
 		return Fault::kNoCodeSpace;
 	auto made = translator::translate(request, code, contract_, arena);
@@ -129,60 +82,71 @@ Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp)
 		ubk_code_release(code.address.value, code.bytes);
 		return made.fault();
 	}
-	calls_ = made->calls;
+	calls = made->calls;
 	return take_up(code, start, *made, site_);
 }
 
-/* A part of this exploration, made for other calls. A gap may begin there as well, and is left alone. */
-bool Exploration::may_replace(const Translation &there) const
+/* Into the cache, in the place of one that knew less. False: it cannot be, and is gone. */
+bool Exploration::add(Translation &part, std::span<const OpenCall> calls, uint64_t since)
 {
-	return there.site == &site_ && is_part(there);
-}
-
-/* Into the cache. False: it cannot be, and is gone. */
-bool Exploration::add(Translation &part, uint64_t since)
-{
-	State &state = *static_cast<State *>(attempt_.memory());
 	Translation *unused = &part;
 	{
 		SpaceLock lock(space_);
-		const Translation *there = space_.cache.find(part.start());
-		const bool room = there ? may_replace(*there) : space_.has_room();
+		runtime::Cache &parts = space_.caches.parts;
 
-		if (room && !is_stale(space_, part, since) && site_.stage == profiler::Stage::kTranslated) {
-			unused = unpublish(space_, part.start());
-			space_.cache.insert(part);
-			count_in(space_, part);
+		if (space_.has_room_for_part() && !is_stale(space_, part, since) && site_.stage == profiler::Stage::kTranslated) {
+			unused = count_out_parts(space_, parts.remove(part.start()));
+			parts.insert(part);
+			space_.stat.code_bytes += part.code_bytes;
+			space_.stat.explored++;
 			site_.explored++;
-			state.at[parts_++] = part.start();
+			for (const OpenCall &call : calls)
+				if (site_.calls)
+					site_.calls->add(call);
 		}
 	}
 	runtime::retire(unused);
 	return unused != &part;
 }
 
+/* @calls: open there, as observations have them */
+bool Exploration::make_part(UserAddr start, uint64_t sp, uint32_t calls)
+{
+	Arena arena(&state() + 1, attempt_.size() - sizeof(State));
+	std::span<const OpenCall> followed;
+	uint32_t open = 0;
+	uint64_t since;
+	{
+		SpaceLock lock(space_);
+		since = space_.journal.now();
+		if (site_.calls)
+			open = unfold(*site_.calls, calls, state().open);
+	}
+	const auto part = translate_part(start, sp, {state().open, open}, arena, followed);
+	return part && add(**part, followed, since);
+}
+
 bool Exploration::go_on(const runtime::Chain &left, ub_regs &regs)
 {
 	const UserAddr start(regs.ip);
 	const uint64_t now_ns = ubk_now_ns();
-	uint64_t since;
+	bool there;
 
-	if (!begun_ || parts_ == kMostParts || now_ns >= until_ns_)
+	/* What is missed again at once could not be learned. */
+	if (!attempt_ || now_ns >= until_ns_ || left.missed == missed_)
 		return false;
+	missed_ = left.missed;
 	{
+		/* A part that begins with an indirect branch was left by it for a target that it does not know. */
 		SpaceLock lock(space_);
-		since = space_.journal.now();
-		const Translation *there = space_.cache.find(start);
-		if (there && !may_replace(*there))
-			return false;
+		there = left.reason != sfi::ExitReason::kTarget && space_.caches.parts.find(start);
 	}
-	if (!find_open(left.missed.calls))
-		return false;
-	const auto part = translate_part(start, regs.sp);
-	const bool added = part && add(**part, since);
-	spent_ns_ += ubk_now_ns() - now_ns;
+	if (!there) {
+		there = make_part(start, regs.sp, left.missed.calls);
+		spent_ns_ += ubk_now_ns() - now_ns;
+	}
 	/* Others have their turn now, and not at the part's first poll. */
-	return added && ubk_may_enter(&regs);
+	return there && ubk_may_enter(&regs);
 }
 
 } // namespace ub

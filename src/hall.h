@@ -20,21 +20,17 @@ inline void watch_again(profiler::Site &site)
 	site.short_gaps = 0;
 }
 
-/* A translation is a site's, or that of a part of its gap, for an exploration. */
-inline bool is_part(const runtime::Translation &translation)
-{
-	return translation.start() != translation.site->start;
-}
+/* Whether anything may be translated now. Under the space's lock. */
+bool may_learn(ub_space &space, uint64_t now_ns);
 
-/* A translation is in the cache, or has left it. Under the space's lock. */
-void count_in(ub_space &space, const runtime::Translation &made);
-void count_out(ub_space &space, const runtime::Translation &gone);
+/* A list of just unlinked parts has left the cache. Under the space's lock. Return: the list. */
+runtime::Translation *count_out_parts(ub_space &space, runtime::Translation *gone);
 
 /* Whether guest code that it was made from has changed since the journal's `since`. Under the space's lock. */
 bool is_stale(const ub_space &space, const runtime::Translation &made, uint64_t since);
 
-/* Takes what begins there from the cache. Under the space's lock. Return: what is to be retired, or null. */
-runtime::Translation *unpublish(ub_space &space, UserAddr start);
+/* Takes a site's translation from the cache. Under the space's lock. Return: what is to be retired, or null. */
+runtime::Translation *unpublish(ub_space &space, const profiler::Site &site);
 
 /* The translation of what was made at code.address, which is no larger than it from now on; without memory, what was
  * made there is gone. Context: may sleep. */

@@ -3,8 +3,7 @@
  * A site's translation: from what is known of the site to an image in the cache. Part of the hall. What guest code
  * changed meanwhile is seen in the journal, and the translation is dropped then.
  */
-#include <algorithm>
-#include <utility>
+#include <new>
 
 #include "hall.h"
 #include "runtime/publish.h"
@@ -12,12 +11,14 @@
 namespace ub {
 namespace {
 
+using profiler::OpenCalls;
 using profiler::Site;
 using profiler::Stage;
 using runtime::Translation;
 
-/* Makes a finished translation visible. Return: the one it replaced, or null, to be retired. */
-Result<Translation *> publish(ub_space &space, Site &site, Translation &translation, uint64_t since)
+/* Makes a finished translation visible. @whole: it has all that was learned, and parts are of no more use.
+ * Return: what it replaced, or null, to be retired. */
+Result<Translation *> publish(ub_space &space, Site &site, Translation &translation, bool whole, uint64_t since)
 {
 	SpaceLock lock(space);
 
@@ -25,53 +26,48 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 		return Fault::kStale;
 	if (site.stage == Stage::kDeclined)
 		return Fault::kOff;
-	if (!space.has_room() && !space.cache.find(site.start))
+	if (!space.has_room() && !space.caches.gaps.find(site.start))
 		return Fault::kTooMany;
 
-	Translation *replaced = unpublish(space, site.start);
-	space.cache.insert(translation);
-	count_in(space, translation);
+	Translation *parts = whole ? count_out_parts(space, space.caches.parts.remove_of(site)) : nullptr;
+	Translation *replaced = unpublish(space, site);
+	if (replaced)
+		replaced->retired_next = parts;
+	else
+		replaced = parts;
+	space.caches.gaps.insert(translation);
+	space.stat.code_bytes += translation.code_bytes;
+	space.stat.translations++;
+	space.stat.translated++;
 	if (site.stage != Stage::kTranslated)
 		profiler::begin(site.payoff);
 	site.stage = Stage::kTranslated;
 	return replaced;
 }
 
-/* For explorations from where the translation leaves its gap. */
+/* For explorations from where the translation leaves its gap. A site that has missed nothing has none. */
 void keep_calls(ub_space &space, Site &site, std::span<const OpenCall> calls)
 {
-	auto *memory = static_cast<OpenCall *>(ubk_alloc(calls.size_bytes() + 1));
-	if (!memory)
-		return;
-	std::copy(calls.begin(), calls.end(), memory);
+	void *memory = site.calls || !site.learned ? nullptr : ubk_alloc(sizeof(OpenCalls));
 	{
 		SpaceLock lock(space);
-		std::swap(site.calls, memory);
-		site.calls_count = uint32_t(calls.size());
+		if (memory)
+			site.calls = new (memory) OpenCalls;
+		if (!site.calls)
+			return;
+		site.calls->clear();
+		for (const OpenCall &call : calls)
+			site.calls->add(call);
 	}
-	ubk_free(memory);
 }
 
 } // namespace
 
-void count_in(ub_space &space, const Translation &made)
+Translation *count_out_parts(ub_space &space, Translation *gone)
 {
-	space.stat.code_bytes += made.code_bytes;
-	if (is_part(made)) {
-		space.stat.explored++;
-		return;
-	}
-	space.stat.translations++;
-	space.stat.translated++;
-}
-
-void count_out(ub_space &space, const Translation &gone)
-{
-	space.stat.code_bytes -= gone.code_bytes;
-	if (is_part(gone))
-		return;
-	space.stat.translations--;
-	space.stat.retired++;
+	for (const Translation *each = gone; each; each = each->retired_next)
+		space.stat.code_bytes -= each->code_bytes;
+	return gone;
 }
 
 bool is_stale(const ub_space &space, const Translation &made, uint64_t since)
@@ -82,12 +78,15 @@ bool is_stale(const ub_space &space, const Translation &made, uint64_t since)
 	return false;
 }
 
-Translation *unpublish(ub_space &space, UserAddr start)
+Translation *unpublish(ub_space &space, const Site &site)
 {
-	Translation *gone = space.cache.remove(start);
+	Translation *gone = space.caches.gaps.remove(site.start);
 
-	if (gone)
-		count_out(space, *gone);
+	if (gone) {
+		space.stat.code_bytes -= gone->code_bytes;
+		space.stat.translations--;
+		space.stat.retired++;
+	}
 	return gone;
 }
 
@@ -131,7 +130,7 @@ Result<Translation *> translate_site(ub_space &space, Site &site, const sfi::Con
 	auto translation = take_up(code, site.start, *made, site);
 	if (!translation)
 		return translation.fault();
-	auto replaced = publish(space, site, **translation, since);
+	auto replaced = publish(space, site, **translation, made->ways.empty(), since);
 	if (!replaced) {
 		runtime::retire(*translation);
 		return replaced.fault();

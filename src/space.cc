@@ -32,9 +32,9 @@ uint64_t uses(const Site &site)
  * there was anything. */
 bool trim(ub_space &space, Site &site)
 {
-	Translation *gone = nullptr;
+	Translation *gone = nullptr, *parts = nullptr;
 	Observation *learned = nullptr;
-	OpenCall *calls = nullptr;
+	profiler::OpenCalls *calls = nullptr;
 	{
 		SpaceLock lock(space);
 		const uint64_t now = uses(site);
@@ -44,15 +44,16 @@ bool trim(ub_space &space, Site &site)
 		}
 		std::swap(site.learned, learned);
 		std::swap(site.calls, calls);
-		site.learned_count = site.ways_count = site.calls_count = 0;
+		site.learned_count = site.ways_count = 0;
 		space.learning -= learned != nullptr;
-		gone = unpublish(space, site.start);
+		parts = count_out_parts(space, space.caches.parts.remove_of(site));
+		gone = unpublish(space, site);
 		if (gone)
 			watch_again(site);
 	}
 	ubk_free(learned);
 	ubk_free(calls);
-	return runtime::retire(gone) || learned || calls;
+	return runtime::retire(parts) + runtime::retire(gone) || learned || calls;
 }
 
 } // namespace
@@ -68,7 +69,7 @@ extern "C" ub_space *ub_space_create(ubk_mm *mm)
 
 	auto *space = new (memory) ub_space;
 	space->mm = mm;
-	space->since_ns = ubk_now_ns();
+	space->allowance.begin(ubk_now_ns());
 	ubk_lock_init(&space->lock);
 	return space;
 }
@@ -87,20 +88,24 @@ extern "C" void ub_space_destroy(ub_space *space)
 
 extern "C" unsigned int ub_space_invalidate(ub_space *space, unsigned long start, unsigned long end)
 {
-	Translation *gone;
+	Translation *gone, *parts;
 	{
 		SpaceLock lock(*space);
 		space->journal.record(UserAddr(start), UserAddr(end));
-		gone = space->cache.remove_from(UserAddr(start), UserAddr(end));
+		gone = space->caches.gaps.remove_from(UserAddr(start), UserAddr(end));
 		for (Translation *each = gone; each; each = each->retired_next) {
-			count_out(*space, *each);
+			space->stat.code_bytes -= each->code_bytes;
+			space->stat.translations--;
+			space->stat.retired++;
 			/* Mapped again, it may become hot again. */
-			if (!is_part(*each))
-				watch_again(*each->site);
+			watch_again(*each->site);
 			each->site->learned_count = each->site->ways_count = 0;
 		}
+		parts = count_out_parts(*space, space->caches.parts.remove_from(UserAddr(start), UserAddr(end)));
+		for (Translation *each = parts; each; each = each->retired_next)
+			each->site->learned_count = each->site->ways_count = 0;
 	}
-	return runtime::retire(gone);
+	return runtime::retire(gone) + runtime::retire(parts);
 }
 
 extern "C" unsigned int ub_space_trim(ub_space *space)

@@ -11,13 +11,15 @@
 
 #include "core.h"
 #include "kernel/services.h"
+#include "profiler/allowance.h"
 #include "profiler/site.h"
-#include "runtime/cache.h"
+#include "runtime/chain.h"
 #include "runtime/journal.h"
 
 namespace ub {
 
-constexpr uint32_t kMaxTranslations = 1024;
+constexpr uint32_t kMaxTranslations = 512;
+constexpr uint32_t kMaxParts = 768;
 constexpr uint32_t kMaxCodeBytes = 4 << 20;	/* a quarter of the arena, and a last translation */
 constexpr uint32_t kMaxLearning = 128;
 
@@ -27,15 +29,18 @@ struct ub_space {
 	struct ubk_mm *mm = nullptr;		/* the glue's half; outlives the space */
 	struct ubk_lock lock;			/* sites, cache, journal, stat: all changes */
 	ub::profiler::Sites sites;
-	ub::runtime::Cache cache;
+	ub::runtime::Caches caches;
 	ub::runtime::Journal journal;
 	struct ub_space_stat stat{};
+	ub::profiler::Allowance allowance;	/* for all that is translated */
 	uint32_t learning = 0;			/* sites with memory for what was missed */
-	uint64_t since_ns = 0;			/* when it was made */
-	uint64_t explored_ns = 0;		/* what its threads spent on explorations */
 
-	/* For one more translation. */
+	/* For one translation more, and for a part of one: where there are many parts, the rest is for sites. */
 	bool has_room() const { return stat.translations < ub::kMaxTranslations && stat.code_bytes < ub::kMaxCodeBytes; }
+	bool has_room_for_part() const
+	{
+		return caches.parts.size() < ub::kMaxParts && stat.code_bytes < ub::kMaxCodeBytes / 4 * 3;
+	}
 };
 
 namespace ub {

@@ -30,6 +30,7 @@ struct Observation {
 	UserAddr to;	/* where it went */
 	uint32_t calls = kAnyCalls;	/* made since the gap began, and open */
 
+	bool operator==(const Observation &) const = default;
 	bool within(uint32_t other) const { return calls == other || calls == kAnyCalls; }
 };
 
@@ -39,8 +40,8 @@ inline constexpr uint32_t kMaxWays = 1536;
 /* A chain of open calls told by its innermost one. */
 struct OpenCall {
 	UserAddr return_address;
-	uint32_t calls;		/* the chain */
-	uint32_t outside;	/* the chain without this call */
+	uint32_t calls = kNoCalls;	/* the chain */
+	uint32_t outside = kNoCalls;	/* the chain without this call */
 };
 
 } // namespace ub

@@ -20,9 +20,12 @@ constexpr uint32_t kAlike = 32;
 constexpr uint32_t kLosingFifths = 3;
 constexpr uint32_t kLosingWindows = 2;
 
-/* What was put back is tried again after a second, two, four, … up to so many doublings. */
+/* What was put back is tried again after a second, two, four, … up to so many doublings, and not before so many
+ * times as long as translating it and a trial take: some programs have a dozen sites. */
 constexpr uint64_t kNsPerSecond = 1000000000;
 constexpr uint32_t kMostDoublings = 8;
+constexpr uint64_t kCostShare = 1024;
+constexpr uint64_t kTrialGaps = 1000;
 
 uint32_t saturated(uint64_t ns)
 {
@@ -83,9 +86,13 @@ Verdict weigh(Payoff &payoff)
 	return loses ? Verdict::kLoses : Verdict::kPays;
 }
 
-void put_back(Payoff &payoff, uint64_t now_ns)
+void put_back(Payoff &payoff, uint64_t now_ns, uint64_t made_in_ns)
 {
-	payoff.retry_at_ns = now_ns + (kNsPerSecond << payoff.put_back);
+	const uint32_t native = median_ns(payoff.native_ns), translated = median_ns(payoff.translated_ns);
+	const uint64_t lost = translated > native ? translated - native : 0;
+	const uint64_t cost = made_in_ns + kTrialGaps * lost;
+
+	payoff.retry_at_ns = now_ns + std::max(kNsPerSecond << payoff.put_back, kCostShare * cost);
 	payoff.put_back += payoff.put_back < kMostDoublings;
 }
 

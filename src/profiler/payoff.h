@@ -3,11 +3,12 @@
  * Payoff: whether a site's gaps are faster translated than native, by measurement.
  *
  * Both ways the time from a syscall's end to the next one's start is sampled, in turns:
- * where a chain reaches its bounds the next gap runs natively. A verdict compares the
+ * where a chain reaches its bounds, and now and then where it ends inside a gap, the next gap runs natively. A gap
+ * that a translation has left is one of its own, up to where the rest of it ended natively. A verdict compares the
  * last samples of either side by rank, which neither a few interrupted gaps nor a
  * mixture of short and long ones misleads, and is bad only when two windows in a row
- * say that more than a few percent are lost. A site that lost gets another chance after a while, each time a longer one:
- * programs have phases.
+ * say that more than a few percent are lost. A site that lost gets another chance after a while, as programs have
+ * phases: each time a longer one, and one beside which the chance itself costs little.
  */
 #pragma once
 
@@ -48,7 +49,7 @@ void begin(Payoff &payoff);
 /* Compares both sides. kNone: too few samples for a verdict yet. */
 Verdict weigh(Payoff &payoff);
 
-/* The site is native from now on, until it may_retry(). */
-void put_back(Payoff &payoff, uint64_t now_ns);
+/* The site is native from now on, until it may_retry(). @made_in_ns: what its translation took to make. */
+void put_back(Payoff &payoff, uint64_t now_ns, uint64_t made_in_ns);
 
 } // namespace ub::profiler

@@ -14,6 +14,10 @@ constexpr uint64_t kNsPerSecond = 1000000000;
 constexpr uint32_t kPatience = 16;
 constexpr uint32_t kMostDoublings = 5;
 
+/* After one exit in so many, a power of two, a gap runs natively: as shifts of 64 bits. */
+constexpr uint32_t kTrialTurns = 64 - 3;
+constexpr uint32_t kDecidedTurns = 64 - 6;
+
 /* Spread over 1 … 2·interval − 1, so that a loop of several syscalls does not have the
  * same one sampled each time. */
 uint32_t next_sample(uint32_t interval, uint64_t now_ns)
@@ -64,10 +68,26 @@ void gap_begins(ub_thread &thread, UserAddr start)
 	thread.gap_start_ns = ubk_now_ns();
 }
 
+void gap_left(ub_thread &thread, UserAddr start, uint64_t from_ns)
+{
+	thread.gap_start_ip = start.value;
+	thread.gap_start_ns = from_ns;
+	thread.gap_translated = true;
+}
+
 uint64_t gap_ends(ub_thread &thread)
 {
 	thread.gap_start_ip = 0;
+	thread.gap_translated = false;
 	return ubk_now_ns() - thread.gap_start_ns;
+}
+
+/* Spread, as next_sample() is. */
+bool native_turn_due(const ub_thread &thread, const Site &site)
+{
+	const uint64_t random = thread.count[UB_COUNT_exits] * 0x9e3779b97f4a7c15;
+
+	return !(random >> (site.payoff.decided ? kDecidedTurns : kTrialTurns));
 }
 
 bool of_use(const Site &site)

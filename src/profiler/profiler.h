@@ -23,8 +23,14 @@ bool sample(ub_thread &thread);
 /* Starts timing the gap at @start. */
 void gap_begins(ub_thread &thread, UserAddr start);
 
+/* Goes on timing a gap, which began at @start in a translation that was left inside of it. */
+void gap_left(ub_thread &thread, UserAddr start, uint64_t from_ns);
+
 /* Ends the timing; its site is in thread.gap_start_ip before. Return: the gap in ns. */
 uint64_t gap_ends(ub_thread &thread);
+
+/* Whether a chain that ended inside a gap is to be followed by one gap that runs natively, and is timed. */
+bool native_turn_due(const ub_thread &thread, const Site &site);
 
 /* Whether more samples of a site may change anything: it is a candidate. */
 bool of_use(const Site &site);

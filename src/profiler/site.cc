@@ -118,7 +118,7 @@ void keep_ways(Site &site, std::span<const Observation> ways)
 bool learn(Site &site, const Observation &seen)
 {
 	for (const Observation &known : site.observations())
-		if (known.from == seen.from && known.to == seen.to && known.calls == seen.calls)
+		if (known == seen)
 			return false;
 	if (site.learned_count == kMaxObservations)
 		return false;

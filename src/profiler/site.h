@@ -38,6 +38,45 @@ struct Stack {
 	uint64_t end_words[64];
 };
 
+/* Chains of calls that translations of a site have followed, by their hash: a table with open
+ * addressing. What it has no room for is forgotten. */
+class OpenCalls {
+public:
+	/* Null: not known. */
+	const OpenCall *find(uint32_t calls) const
+	{
+		const OpenCall &entry = entries_[place_of(calls)];
+
+		return entry.calls == calls ? &entry : nullptr;
+	}
+	void add(const OpenCall &call)
+	{
+		OpenCall &entry = entries_[place_of(call.calls)];
+
+		if (entry.calls != call.calls && count_ == kMost)
+			return;
+		count_ += entry.calls != call.calls;
+		entry = call;
+	}
+	void clear() { *this = {}; }
+
+private:
+	static constexpr uint32_t kEntries = 2048, kMost = kEntries / 4 * 3;
+
+	/* Where it is, or would be. */
+	uint32_t place_of(uint32_t calls) const
+	{
+		uint32_t at = calls % kEntries;
+
+		while (entries_[at].calls != calls && entries_[at].calls != kNoCalls)
+			at = (at + 1) % kEntries;
+		return at;
+	}
+
+	OpenCall entries_[kEntries] = {};	/* kNoCalls: free */
+	uint32_t count_ = 0;
+};
+
 struct Site {
 	Site *next = nullptr;		/* hash chain */
 	UserAddr start;
@@ -51,7 +90,6 @@ struct Site {
 	uint32_t rounds = 0;		/* translations attempted */
 	uint32_t explored = 0;		/* parts of its gaps translated to learn from them */
 	uint32_t reached = 0;		/* calls of the chains that ended in this gap; approximate */
-	uint32_t futile = 0;		/* runs that left inside the gap with nothing to learn */
 	uint32_t vector_exits = 0;	/* runs that left it for want of vector registers */
 	bool vectors = false;		/* its translations use vector registers */
 	Payoff payoff;
@@ -61,13 +99,13 @@ struct Site {
 	uint64_t chained = 0;		/* as `reached`, never reset */
 	uint64_t exits[UB_EXITS] = {};	/* runs that left inside the gap */
 	uint64_t retry_at_ns = 0;	/* no translation is asked for before */
+	uint64_t made_in_ns = 0;	/* the last one */
 	uint64_t uses_at_trim = 0;	/* what had been made of it when memory was wanted last */
 	uint32_t learned_count = 0;
 	uint32_t ways_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations and kMaxWays, from the first miss on */
 	Stack *stack = nullptr;		/* from when it was about to become hot on */
-	OpenCall *calls = nullptr;	/* followed by its last translation; under the space's lock */
-	uint32_t calls_count = 0;
+	OpenCalls *calls = nullptr;	/* followed by its translations; under the space's lock */
 
 	std::span<const uint64_t> stack_at_start() const;
 	std::span<const uint64_t> stack_at_end() const;

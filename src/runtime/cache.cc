@@ -50,17 +50,16 @@ Translation *Cache::remove(UserAddr start)
 	return nullptr;
 }
 
-Translation *Cache::remove_from(UserAddr begin, UserAddr end)
+template <typename Which>
+Translation *Cache::remove_all(Which which)
 {
 	Translation *gone = nullptr;
 
-	if (!size_ || !footprint_.may_overlap(begin, end))
-		return nullptr;
 	for (ub_translation *&head : buckets_) {
 		ub_translation **link = &head;
 
 		while (*link != &ub_no_translation) {
-			if (!whole(*link)->made_from(begin, end)) {
+			if (!which(*whole(*link))) {
 				link = &(*link)->next;
 				continue;
 			}
@@ -70,6 +69,18 @@ Translation *Cache::remove_from(UserAddr begin, UserAddr end)
 		}
 	}
 	return gone;
+}
+
+Translation *Cache::remove_from(UserAddr begin, UserAddr end)
+{
+	if (!size_ || !footprint_.may_overlap(begin, end))
+		return nullptr;
+	return remove_all([=](const Translation &each) { return each.made_from(begin, end); });
+}
+
+Translation *Cache::remove_of(const profiler::Site &site)
+{
+	return size_ ? remove_all([&](const Translation &each) { return each.site == &site; }) : nullptr;
 }
 
 } // namespace ub::runtime

@@ -110,14 +110,17 @@ public:
 
 	/* Under the space's lock. insert() wants no translation of the same start to be there.
 	 * remove() unlinks the one of a start (or returns null), remove_from() all made from
-	 * [begin, end), chained by retired_next. */
+	 * [begin, end) and remove_of() all of a site, chained by retired_next. */
 	void insert(Translation &translation);
 	Translation *remove(UserAddr start);
 	Translation *remove_from(UserAddr begin, UserAddr end);
+	Translation *remove_of(const profiler::Site &site);
 	uint32_t size() const { return size_; }
 
 private:
 	Translation *unlink(ub_translation **link);
+	template <typename Which>
+	Translation *remove_all(Which which);
 
 	ub_translation *buckets_[UB_BUCKETS];
 	Footprint footprint_;

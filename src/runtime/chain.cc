@@ -19,6 +19,7 @@ static_assert(offsetof(ub_run, fs_base) == UB_RUN_FSBASE && offsetof(ub_run, tar
 static_assert(offsetof(ub_run, exit) == UB_RUN_EXIT);
 
 uint64_t g_mask = ~(uint64_t(1) << 47);
+uint32_t g_poll_mask = ~uint32_t(0);
 
 /* How many gaps are run between looks at the clock. */
 constexpr uint32_t kClockEvery = 64;
@@ -46,10 +47,11 @@ enum class Stopped : uint8_t {
 
 /* What the ub_run_*() functions know beside the ub_run. */
 struct Loop : ub_run {
-	const Cache *cache;
+	const Caches *caches;
 	uint64_t deadline_ns;		/* 0: the clock was not looked at yet */
-	uint64_t timed_from_ns;		/* when the image being timed began, or 0 */
+	Timing timing;
 	bool timed;			/* a gap of this chain was */
+	uint32_t parts;			/* images that went on where another had left its gap */
 	profiler::Site *weigh;		/* its window of translated gaps is full */
 	uint32_t granted;		/* images that may follow the first, in all so far */
 	Stopped stopped;
@@ -66,7 +68,7 @@ void grant(Loop &loop, uint32_t most)
 }
 
 /* What is timed, and where a trial ends, varies, or it would always be the same of several sites
- * in turn. */
+ * in turn. 0 to 7. */
 uint32_t jitter(const ub_thread &thread)
 {
 	return uint32_t(thread.count[UB_COUNT_entries] * 0x9e3779b97f4a7c15 >> 61);
@@ -81,7 +83,7 @@ void shorten(Loop &loop, uint32_t length)
 }
 
 /* The translation to run at regs->ip, with the run as it needs it. Null: loop.stopped is set. */
-const Translation *find(Loop &loop)
+const Translation *find(Loop &loop, const Cache &cache)
 {
 	const UserAddr start(loop.regs->ip);
 	const Translation *translation = nullptr;
@@ -89,7 +91,7 @@ const Translation *find(Loop &loop)
 	loop.stopped = Stopped::kNoImage;
 	/* Images may have left sp a little outside of the user half. */
 	if (UserAddr(loop.regs->sp).in_user_half())
-		translation = loop.cache->find(start);
+		translation = cache.find(start);
 	if (translation && translation->uses_fpu() && !(loop.special & UB_RUN_FPU)) {
 		ubk_run_end(0);
 		loop.special |= UB_RUN_FPU;
@@ -97,7 +99,7 @@ const Translation *find(Loop &loop)
 			loop.stopped = Stopped::kNoRun;
 			return nullptr;
 		}
-		translation = loop.cache->find(start);
+		translation = cache.find(start);
 	}
 	if (translation) {
 		loop.stopped = Stopped::kInside;
@@ -111,15 +113,35 @@ const Translation &last(const Loop &loop)
 	return *static_cast<const Translation *>(loop.translation);
 }
 
-/* The gap being timed ended at `exit`. */
-void end_timing(Loop &loop, const ub_exit &exit, uint64_t now_ns)
+/* The gap being timed has ended. */
+void end_timing(Loop &loop, uint64_t now_ns)
 {
-	profiler::Site &site = *last(loop).site;
-
-	if (!exit.reason && profiler::translated_gap(site.payoff, now_ns - loop.timed_from_ns))
-		loop.weigh = &site;
-	loop.timed_from_ns = 0;
+	if (profiler::translated_gap(loop.timing.site->payoff, now_ns - loop.timing.from_ns))
+		loop.weigh = loop.timing.site;
+	loop.timing = {};
 	loop.timed = true;
+}
+
+/* The first image's gap is timed: the next one is asked of ub_run_refill(). */
+void time_first(Loop &loop, const Timing &timing)
+{
+	loop.timing = timing;
+	loop.remaining += loop.granted;
+	loop.granted = 0;
+	loop.left = 0;
+}
+
+/* Whether other code may go on there, which would not have been left at once. */
+bool leads_on(const ub_exit &exit)
+{
+	switch (sfi::ExitReason(exit.reason)) {
+	case sfi::ExitReason::kCold:
+	case sfi::ExitReason::kTarget:
+	case sfi::ExitReason::kBudget:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* The last image left inside its gap. */
@@ -127,6 +149,7 @@ void leave_inside(const Loop &loop, const ub_exit &exit, Chain &chain)
 {
 	chain.end = ChainEnd::kExit;
 	chain.reason = sfi::ExitReason(exit.reason);
+	chain.timing = loop.timing;
 	loop.regs->ip = exit.ip;
 	loop.regs->orig_ax = kNotAtSyscall;
 	if (chain.reason == sfi::ExitReason::kCold || (chain.reason == sfi::ExitReason::kBudget && exit.to))
@@ -170,7 +193,7 @@ void count(const Loop &loop, ub_thread &thread, const Chain &chain)
 {
 	/* The image run last has asked for another one. */
 	uint64_t entries = uint64_t(int64_t(loop.granted) - loop.left);
-	uint64_t calls = entries - (loop.stopped == Stopped::kInside || loop.stopped == Stopped::kBeforeCall);
+	uint64_t calls = entries - loop.parts - (loop.stopped == Stopped::kInside || loop.stopped == Stopped::kBeforeCall);
 
 	thread.count[UB_COUNT_entries] += entries;
 	thread.count[UB_COUNT_syscalls] += calls;
@@ -183,12 +206,13 @@ void count(const Loop &loop, ub_thread &thread, const Chain &chain)
 
 } // namespace
 
-void set_mask_bit(unsigned bit)
+void set_machine(const ub_machine &machine)
 {
-	g_mask = ~(uint64_t(1) << bit);
+	g_mask = ~(uint64_t(1) << machine.mask_bit);
+	g_poll_mask = machine.poll_mask;
 }
 
-Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs, Reach reach)
+Chain run_chain(const Caches &caches, const Cache &first, ub_thread &thread, ub_regs &regs, Reach reach, const Timing &timing)
 {
 	Chain chain;
 	Loop loop{};
@@ -197,8 +221,8 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs, Reach reac
 	loop.work = ubk_work_flags();
 	loop.fs_base = ubk_fs_base();
 	loop.regs = &regs;
-	loop.cache = &cache;
-	loop.buckets = cache.buckets();
+	loop.caches = &caches;
+	loop.buckets = caches.gaps.buckets();
 	loop.remaining = reach == Reach::kGap ? 0 : ub_settings.chain_max - 1;	/* the first one is not granted */
 	grant(loop, kClockEvery - jitter(thread));
 	if (loop.fs_base == ~0ul || (regs.flags & ~kUserFlags) != kFixedFlags)
@@ -206,11 +230,17 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs, Reach reac
 
 	if (!ubk_run_begin(0))
 		return chain;
-	const Translation *first = find(loop);
-	if (first) {
-		if (!first->site->payoff.decided && loop.granted > 2 * kTrialEvery)
-			shorten(loop, kTrialEvery + jitter(thread));
-		ub_enter(&regs, first->code, &loop);
+	const Translation *begin = find(loop, first);
+	if (begin) {
+		const uint32_t turn = jitter(thread);
+		if (!begin->site->payoff.decided && loop.granted > 2 * kTrialEvery)
+			shorten(loop, kTrialEvery + turn);
+		if (timing.site)
+			time_first(loop, timing);
+		else if (!turn && reach == Reach::kChain)
+			time_first(loop, {begin->site, ubk_now_ns()});
+		ub_enter(&regs, begin->code, &loop);
+		chain.ran = true;
 		finish(loop, chain);
 		count(loop, thread, chain);
 	}
@@ -224,27 +254,42 @@ Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs, Reach reac
 
 using namespace ub::runtime;
 
-extern "C" unsigned long ub_run_leave(ub_run *run, unsigned int exit)
+extern "C" unsigned long ub_run_leave(ub_run *run, unsigned int exit_number)
 {
-	run->exit = exit;
-	return 0;
+	Loop &loop = static_cast<Loop &>(*run);
+	const ub_exit &exit = *ub_run_exit(run, exit_number);
+	const ub::UserAddr at(exit.ip);
+
+	run->exit = exit_number;
+	/* Where an image begins with the branch that it was left for, it would be left for it again. */
+	if (!leads_on(exit) || at == last(loop).start() || *run->work & g_poll_mask || !ub::UserAddr(run->regs->sp).in_user_half())
+		return 0;
+	const Translation *part = loop.caches->parts.find(at);
+	if (!part || (part->uses_fpu() && !(run->special & UB_RUN_FPU)))
+		return 0;
+	loop.parts++;
+	run->translation = part;
+	return part->code;
 }
 
 extern "C" unsigned long ub_run_refill(ub_run *run, unsigned int exit)
 {
+	run->exit = exit;
 	if (!run->remaining)	/* as always where this is no Loop */
-		return ub_run_leave(run, exit);
+		return 0;
 
 	Loop &loop = static_cast<Loop &>(*run);
 	uint64_t now_ns = ubk_now_ns();
 	if (!loop.deadline_ns)
 		loop.deadline_ns = now_ns + ub_settings.chain_max_us * uint64_t(1000);
 	else if (now_ns >= loop.deadline_ns)
-		return ub_run_leave(run, exit);
+		return 0;
 
-	/* One gap of each chain is timed. */
-	if (loop.timed_from_ns) {
-		end_timing(loop, *ub_run_exit(run, exit), now_ns);
+	/* One gap of each chain is timed, over all the images that it takes. */
+	if (loop.timing.site && ub_run_exit(run, exit)->reason) {
+		grant(loop, 1);
+	} else if (loop.timing.site) {
+		end_timing(loop, now_ns);
 		grant(loop, kClockEvery);
 	} else if (!loop.timed) {
 		loop.special |= UB_RUN_TIMED;
@@ -258,13 +303,13 @@ extern "C" unsigned long ub_run_refill(ub_run *run, unsigned int exit)
 extern "C" unsigned long ub_run_find(ub_run *run)
 {
 	Loop &loop = static_cast<Loop &>(*run);
-	const Translation *translation = find(loop);
+	const Translation *translation = find(loop, loop.caches->gaps);
 
 	if (!translation)
 		return 0;
 	if (loop.special & UB_RUN_TIMED) {
 		loop.special &= ~UB_RUN_TIMED;
-		loop.timed_from_ns = ubk_now_ns();
+		loop.timing = {translation->site, ubk_now_ns()};
 	}
 	return translation->code;
 }

@@ -20,29 +20,46 @@ enum class ChainEnd : uint8_t {
 
 /* How far a chain may get. */
 enum class Reach : uint8_t {
-	kGap,		/* to the gap's end: its syscall is made from user mode */
+	kGap,		/* to the next syscall, which is made from user mode, or to where an image is left */
 	kChain,		/* as far as the settings allow */
+};
+
+/* The translations of an address space. */
+struct Caches {
+	Cache gaps;
+	Cache parts;	/* that go on inside a gap, where another one has left it */
+};
+
+/* A gap that is being timed. */
+struct Timing {
+	profiler::Site *site = nullptr;	/* where it began; null: none is */
+	uint64_t from_ns = 0;
 };
 
 struct Chain {
 	ChainEnd end = ChainEnd::kGap;
+	bool ran = false;		/* an image was entered; if not, nothing has changed */
 	sfi::ExitReason reason = sfi::ExitReason::kSyscall;	/* of a kExit */
 	profiler::Site *site = nullptr;	/* whose translation ran last; null: none did */
 	Observation missed;		/* of a kExit by kCold, kTarget or kBudget, else {0, 0} */
+	Timing timing;			/* of a kExit: the gap that was left, if it was being timed */
 	bool bounded = false;		/* it ended since it was long enough */
 	profiler::Site *weigh = nullptr; /* a site whose payoff is to be weighed */
 };
 
 /**
  * run_chain - run translations and their syscalls from regs->ip on
+ * @first: of @caches, where to look for what begins there
  * @thread: current's; its counters are advanced
- * @regs: as a returned syscall left them; afterwards as Chain::end says, with orig_ax = -1
- *        where that is not behind a syscall
+ * @regs: as a returned syscall left them, or a chain that ended inside a gap; afterwards as Chain::end
+ *        says, with orig_ax = -1 where that is not behind a syscall
+ * @timing: of the gap that is gone on with
  * Context: as ub_after_syscall(), ubk_may_enter() holds.
  */
-Chain run_chain(const Cache &cache, ub_thread &thread, ub_regs &regs, Reach reach);
+Chain run_chain(const Caches &caches, const Cache &first, ub_thread &thread, ub_regs &regs, Reach reach,
+		const Timing &timing = {});
 
-/* Bits of user addresses that may be set, and what run_chain() loads into the mask register. */
-void set_mask_bit(unsigned bit);
+/* What run_chain() loads into the mask register, and what work it looks for. */
+void set_machine(const ub_machine &machine);
 
 } // namespace ub::runtime

@@ -85,7 +85,7 @@ unsigned long ubk_next_image(struct ub_run *run, unsigned int exit);
 
 /* What may end it, to be returned. Context of the first three: inside a run. */
 unsigned long ub_run_refill(struct ub_run *run, unsigned int exit);	/* `left` is negative */
-unsigned long ub_run_leave(struct ub_run *run, unsigned int exit);	/* the exit is at no syscall */
+unsigned long ub_run_leave(struct ub_run *run, unsigned int exit);	/* the exit is inside the gap */
 unsigned long ub_run_find(struct ub_run *run);				/* at regs->ip; in all cases */
 /* Context: outside of a run. @made: the call was made; the chain ends behind it. */
 unsigned long ub_run_stop(struct ub_run *run, int made);

@@ -216,6 +216,76 @@ TEST_F(Chains, a_gap_is_learned_at_one_go)
 	EXPECT_LE(process_->count(UB_COUNT_exits), 3u);
 }
 
+/* What a translation has no room for is in parts, and chains go on in them. */
+TEST_F(Chains, a_gap_longer_than_a_translation_chains)
+{
+	constexpr int kInstructions = 9000, kFew = kCalls / 4;
+
+	loop(SYS_getppid, kFew, [&] {
+		for (int i = 0; i < kInstructions; i++)
+			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+	});
+	process_->state.regs.r12 = 0;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, uint64_t(kInstructions) * kFew);
+	EXPECT_GE(share_chained(), 0.8);
+	EXPECT_GE(process_->stat().explored, 10u);
+	EXPECT_LE(process_->count(UB_COUNT_exits), kFew / 50);
+}
+
+/* A part that wants vector registers begins where a run without them was. */
+TEST_F(Chains, parts_use_vector_registers)
+{
+	constexpr int kInstructions = 9000, kFew = kCalls / 4;
+
+	loop(SYS_getppid, kFew, [&] {
+		for (int i = 0; i < kInstructions; i++)
+			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+		code_.raw({0x66, 0x0f, 0xd4, 0xc1});		/* paddq xmm0, xmm1 */
+	});
+	const uint64_t one[2] = {1, 2}, zero[2] = {0, 0};
+	memcpy(process_->state.vectors + 160, zero, 16);
+	memcpy(process_->state.vectors + 160 + 16, one, 16);
+	process_->state.regs.r12 = 0;
+	const Ended ended = finish();
+
+	uint64_t sum[2];
+	memcpy(sum, ended.state.vectors + 160, 16);
+	EXPECT_EQ(sum[0], kFew);
+	EXPECT_EQ(sum[1], 2 * kFew);
+	EXPECT_EQ(ended.state.regs.r12, uint64_t(kInstructions) * kFew);
+	EXPECT_GE(share_chained(), 0.8);
+}
+
+/* Where work is pending, a chain does not go on from part to part. */
+TEST_F(Chains, work_ends_a_chain_of_parts)
+{
+	const auto head = code_.label();
+	unsigned long raised = 0;
+
+	loop(SYS_getppid, 2000, [&] {
+		code_.raw({0xb9});				/* mov ecx, imm32 */
+		code_.imm32(3);
+		code_.bind(head);
+		for (int i = 0; i < 9000; i++)
+			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+		code_.raw({0xff, 0xc9});			/* dec ecx */
+		code_.jcc(5, head);
+	});
+	process_->state.regs.r12 = 0;
+	on_syscall = [&](ub_regs *) {
+		if (process_->stat().explored > 20 && raised < 200) {
+			work_flags = kPollMask;
+			raised++;
+		}
+	};
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, 3 * 9000ul * 2000);
+	EXPECT_EQ(raised, 200u);
+}
+
 TEST_F(Chains, vector_registers_survive)
 {
 	loop(SYS_getppid, kCalls, [&] {
@@ -389,14 +459,13 @@ TEST_F(Chains, explorations_stay_within_a_spaces_room)
 	/* As if all but what the site's own translation needs were taken. */
 	on_syscall = [&](ub_regs *) {
 		ub_space &space = *process_->mm.space;
-		if (space.stat.translations == 1)
-			space.stat.translations = ub::kMaxTranslations;
+		if (space.stat.translations == 1 && space.stat.code_bytes < ub::kMaxCodeBytes)
+			space.stat.code_bytes += ub::kMaxCodeBytes;
 	};
 	const Ended ended = process_->run();
 	on_syscall = nullptr;
 	EXPECT_EQ(ended.state.regs.r12, kCalls);
 	EXPECT_EQ(process_->stat().explored, 0u);
-	process_->mm.space->stat.translations -= ub::kMaxTranslations - 1;
 }
 
 /* Without room in the arena the program runs natively, and others are asked for theirs. */
@@ -440,9 +509,11 @@ TEST_F(Chains, a_fault_is_the_programs)
 	EXPECT_GE(process_->count(UB_COUNT_chained), kCalls / 4);
 }
 
-/* A gap that is left each time for an instruction that is never translated is put back. */
+/* A gap that is left each time for an instruction that is never translated, which takes longer than
+ * to run it natively from the beginning, is put back. */
 TEST_F(Chains, a_futile_site_is_put_back)
 {
+	slow_runs = true;
 	loop(SYS_getppid, kCalls, [&] {
 		code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
 		code_.raw({0x31, 0xc0, 0x31, 0xc9});	/* xor eax, eax; xor ecx, ecx */
@@ -452,7 +523,9 @@ TEST_F(Chains, a_futile_site_is_put_back)
 	const Ended ended = finish();
 
 	EXPECT_EQ(ended.state.regs.r12, kCalls);
+	slow_runs = false;
 	EXPECT_LE(process_->count(UB_COUNT_exits), kCalls / 4);
+	EXPECT_GE(process_->stat().rolled_back, 1u);
 }
 
 /* A gap that takes longer translated than natively is put back. */

@@ -301,8 +301,10 @@ unsigned long ubk_next_image(struct ub_run *run, unsigned int number)
 	if (--run->left < 0)
 		return ub_run_refill(run, number);
 	const struct ub_exit *exit = ub_run_exit(run, number);
-	if (exit->reason)
+	if (exit->reason) {
+		slowness += slow_runs * 1000000ul;
 		return ub_run_leave(run, number);
+	}
 	regs->ip = exit->ip;
 	ubk_run_end(run->special & UB_RUN_FPU);
 	if (regs->ax >= UB_SYSCALLS_MAX || !ub_syscalls.chains[regs->ax]) {
