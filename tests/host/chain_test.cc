@@ -1,99 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The hall from end to end: sites become hot, are translated, chain, learn, end as
+ * The hall from end to end: sites become hot, are translated, chain, end as
  * they must, and leave nothing behind. Syscalls are real ones.
  */
-#include <gtest/gtest.h>
+#include "chains.h"
 
 #include <algorithm>
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "code.h"
-#include "instance.h"
-#include "process.h"
 #include "runtime/run.h"
 #include "space.h"
 
 namespace host {
 namespace {
-
-constexpr unsigned int kCalls = 20000;
-
-/* mov eax, imm32 */
-void set_eax(Code &code, uint32_t value)
-{
-	code.raw({0xb8});
-	code.imm32(value);
-}
-
-void exit_group(Code &code)
-{
-	set_eax(code, SYS_exit_group);
-	code.syscall();
-}
-
-class Chains : public testing::Test {
-protected:
-	Chains() : guest_(kHighBase), code_(guest_.code()), pages_(code_pages_in_use()), process_(new Process(guest_))
-	{
-		guest_.fill(1);
-	}
-	~Chains() override
-	{
-		process_.reset();
-		EXPECT_EQ(code_pages_in_use(), pages_) << "code memory leaked";
-	}
-
-	void load()
-	{
-		code_.finish();
-		guest_.set_code(code_.bytes(), code_.syscalls());
-	}
-
-	/* ebx times: eax = number, syscall, then what `body` emits. */
-	template <typename Body>
-	void loop(uint32_t number, uint32_t times, Body body)
-	{
-		const auto head = code_.label();
-		code_.mov(RBX, times);
-		code_.bind(head);
-		set_eax(code_, number);
-		code_.syscall();
-		body();
-		code_.raw({0xff, 0xcb});	/* dec ebx */
-		code_.jcc(5, head);		/* jnz */
-		exit_group(code_);
-		load();
-	}
-
-	Ended finish()
-	{
-		const Ended ended = process_->run();
-		EXPECT_EQ(int(ended.stop), int(Stop::kSyscall)) << "signal " << ended.signal << " at " << std::hex << ended.state.regs.ip;
-		EXPECT_FALSE(process_->mm.disabled);
-		EXPECT_EQ(process_->stat().rejected, 0u);
-		unsigned long by_reason = 0;
-		for (int i = UB_COUNT_exit_syscall; i < UB_THREAD_COUNTER_MAX; i++)
-			by_reason += process_->thread.count[i];
-		EXPECT_EQ(by_reason, process_->count(UB_COUNT_exits));
-		EXPECT_EQ(process_->count(UB_COUNT_syscalls), process_->natively_made + process_->count(UB_COUNT_chained));
-		return ended;
-	}
-
-	double share_chained() const
-	{
-		return double(process_->count(UB_COUNT_chained)) / double(process_->count(UB_COUNT_syscalls));
-	}
-
-	Guest guest_;
-	Code code_;
-	size_t pages_;
-	std::unique_ptr<Process> process_;
-};
 
 TEST_F(Chains, getppid_loop_chains)
 {
@@ -154,136 +75,6 @@ TEST_F(Chains, pread_and_sum)
 	EXPECT_EQ(ended.state.regs.r12, sum * kCalls);
 	EXPECT_GE(share_chained(), 0.9);
 	close(file);
-}
-
-/* Calls, returns and a function pointer: learned one after the other. */
-TEST_F(Chains, calls_are_learned)
-{
-	const auto function = code_.label(), other = code_.label(), start = code_.label();
-
-	code_.jmp(start);
-	code_.bind(function);
-	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-	code_.call(other);
-	code_.ret();
-	code_.bind(other);
-	code_.raw({0x49, 0x83, 0xc4, 0x02});	/* add r12, 2 */
-	code_.ret();
-	code_.bind(start);
-	loop(SYS_getppid, kCalls, [&] {
-		code_.call(function);
-		code_.lea(RAX, other);
-		code_.call_reg(RAX);
-	});
-	process_->state.regs.r12 = 0;
-	const Ended ended = finish();
-
-	EXPECT_EQ(ended.state.regs.r12, 5u * kCalls);
-	EXPECT_GE(share_chained(), 0.9);
-}
-
-/* Functions that are known when they have run, in one another: a gap has all of them learned together. */
-TEST_F(Chains, a_gap_is_learned_at_one_go)
-{
-	constexpr int kFunctions = 30;
-	const auto inner = code_.label(), outer = code_.label(), start = code_.label();
-
-	code_.jmp(start);
-	code_.bind(inner);
-	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-	code_.ret();
-	code_.bind(outer);
-	for (int i = 0; i < kFunctions; i++) {
-		code_.lea(RAX, inner);
-		code_.call_reg(RAX);
-	}
-	code_.ret();
-	code_.bind(start);
-	loop(SYS_getppid, kCalls, [&] {
-		code_.lea(RAX, outer);
-		code_.call_reg(RAX);
-	});
-	process_->state.regs.r12 = 0;
-	const Ended ended = finish();
-
-	EXPECT_EQ(ended.state.regs.r12, uint64_t(kFunctions) * kCalls);
-	EXPECT_GE(share_chained(), 0.9);
-	std::vector<ub_site> sites(UB_SITES_MAX);
-	ASSERT_EQ(ub_space_sites(process_->mm.space, sites.data()), 1u);
-	EXPECT_GE(sites[0].explored, unsigned(kFunctions));
-	EXPECT_LE(sites[0].rounds, 3u);
-	EXPECT_EQ(process_->stat().translations, 1u);
-	EXPECT_LE(process_->count(UB_COUNT_exits), 3u);
-}
-
-/* What a translation has no room for is in parts, and chains go on in them. */
-TEST_F(Chains, a_gap_longer_than_a_translation_chains)
-{
-	constexpr int kInstructions = 9000, kFew = kCalls / 4;
-
-	loop(SYS_getppid, kFew, [&] {
-		for (int i = 0; i < kInstructions; i++)
-			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-	});
-	process_->state.regs.r12 = 0;
-	const Ended ended = finish();
-
-	EXPECT_EQ(ended.state.regs.r12, uint64_t(kInstructions) * kFew);
-	EXPECT_GE(share_chained(), 0.8);
-	EXPECT_GE(process_->stat().explored, 10u);
-	EXPECT_LE(process_->count(UB_COUNT_exits), kFew / 50);
-}
-
-/* A part that wants vector registers begins where a run without them was. */
-TEST_F(Chains, parts_use_vector_registers)
-{
-	constexpr int kInstructions = 9000, kFew = kCalls / 4;
-
-	loop(SYS_getppid, kFew, [&] {
-		for (int i = 0; i < kInstructions; i++)
-			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-		code_.raw({0x66, 0x0f, 0xd4, 0xc1});		/* paddq xmm0, xmm1 */
-	});
-	const uint64_t one[2] = {1, 2}, zero[2] = {0, 0};
-	memcpy(process_->state.vectors + 160, zero, 16);
-	memcpy(process_->state.vectors + 160 + 16, one, 16);
-	process_->state.regs.r12 = 0;
-	const Ended ended = finish();
-
-	uint64_t sum[2];
-	memcpy(sum, ended.state.vectors + 160, 16);
-	EXPECT_EQ(sum[0], kFew);
-	EXPECT_EQ(sum[1], 2 * kFew);
-	EXPECT_EQ(ended.state.regs.r12, uint64_t(kInstructions) * kFew);
-	EXPECT_GE(share_chained(), 0.8);
-}
-
-/* Where work is pending, a chain does not go on from part to part. */
-TEST_F(Chains, work_ends_a_chain_of_parts)
-{
-	const auto head = code_.label();
-	unsigned long raised = 0;
-
-	loop(SYS_getppid, 2000, [&] {
-		code_.raw({0xb9});				/* mov ecx, imm32 */
-		code_.imm32(3);
-		code_.bind(head);
-		for (int i = 0; i < 9000; i++)
-			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-		code_.raw({0xff, 0xc9});			/* dec ecx */
-		code_.jcc(5, head);
-	});
-	process_->state.regs.r12 = 0;
-	on_syscall = [&](ub_regs *) {
-		if (process_->stat().explored > 20 && raised < 200) {
-			work_flags = kPollMask;
-			raised++;
-		}
-	};
-	const Ended ended = finish();
-
-	EXPECT_EQ(ended.state.regs.r12, 3 * 9000ul * 2000);
-	EXPECT_EQ(raised, 200u);
 }
 
 TEST_F(Chains, vector_registers_survive)
@@ -441,33 +232,6 @@ TEST_F(Chains, what_is_not_used_is_given_back)
 	EXPECT_GE(process_->count(UB_COUNT_chained) - before, kCalls / 2);
 }
 
-/* A part of a gap is a translation more: with as many as a space may have there is none. */
-TEST_F(Chains, explorations_stay_within_a_spaces_room)
-{
-	const auto function = code_.label(), start = code_.label();
-
-	code_.jmp(start);
-	code_.bind(function);
-	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-	code_.ret();
-	code_.bind(start);
-	loop(SYS_getppid, kCalls, [&] {
-		code_.lea(RAX, function);
-		code_.call_reg(RAX);
-	});
-	process_->state.regs.r12 = 0;
-	/* As if all but what the site's own translation needs were taken. */
-	on_syscall = [&](ub_regs *) {
-		ub_space &space = *process_->mm.space;
-		if (space.stat.translations == 1 && space.stat.code_bytes < ub::kMaxCodeBytes)
-			space.stat.code_bytes += ub::kMaxCodeBytes;
-	};
-	const Ended ended = process_->run();
-	on_syscall = nullptr;
-	EXPECT_EQ(ended.state.regs.r12, kCalls);
-	EXPECT_EQ(process_->stat().explored, 0u);
-}
-
 /* Without room in the arena the program runs natively, and others are asked for theirs. */
 TEST_F(Chains, a_full_arena_is_room_wanted)
 {
@@ -507,66 +271,6 @@ TEST_F(Chains, a_fault_is_the_programs)
 	EXPECT_EQ(ended.state.regs.bp, process_->state.regs.r15);
 	EXPECT_GE(process_->count(UB_COUNT_exit_fault), 1u);
 	EXPECT_GE(process_->count(UB_COUNT_chained), kCalls / 4);
-}
-
-/* A gap that is left each time for an instruction that is never translated, which takes longer than
- * to run it natively from the beginning, is put back. */
-TEST_F(Chains, a_futile_site_is_put_back)
-{
-	slow_runs = true;
-	loop(SYS_getppid, kCalls, [&] {
-		code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-		code_.raw({0x31, 0xc0, 0x31, 0xc9});	/* xor eax, eax; xor ecx, ecx */
-		code_.raw({0x53, 0x0f, 0xa2, 0x5b});	/* push rbx; cpuid; pop rbx */
-	});
-	process_->state.regs.r12 = 0;
-	const Ended ended = finish();
-
-	EXPECT_EQ(ended.state.regs.r12, kCalls);
-	slow_runs = false;
-	EXPECT_LE(process_->count(UB_COUNT_exits), kCalls / 4);
-	EXPECT_GE(process_->stat().rolled_back, 1u);
-}
-
-/* A gap that takes longer translated than natively is put back. */
-TEST_F(Chains, a_site_that_does_not_pay_is_put_back)
-{
-	slow_runs = true;
-	loop(SYS_getppid, 4 * kCalls, [&] { code_.raw({0x49, 0xff, 0xc4}); /* inc r12 */ });
-	process_->state.regs.r12 = 0;
-	const Ended ended = finish();
-	slow_runs = false;
-
-	EXPECT_EQ(ended.state.regs.r12, 4 * kCalls);
-	EXPECT_GE(process_->stat().rolled_back, 1u);
-	EXPECT_GE(process_->count(UB_COUNT_chained), 300u);
-	EXPECT_LE(share_chained(), 0.5);
-}
-
-/* Trials of sites that come in turn end for all of them. */
-TEST_F(Chains, sites_in_turn_are_all_decided)
-{
-	loop(SYS_getppid, 4 * kCalls, [&] {
-		set_eax(code_, SYS_getuid);
-		code_.syscall();
-	});
-	finish();
-	EXPECT_EQ(process_->stat().rolled_back, 0u);
-	EXPECT_GE(share_chained(), 0.97);
-}
-
-TEST_F(Chains, long_gaps_stay_native)
-{
-	loop(SYS_getppid, 300, [&] {
-		const auto head = code_.label();
-		code_.raw({0xb9});			/* mov ecx, imm32 */
-		code_.imm32(1000000);
-		code_.bind(head);
-		code_.raw({0xff, 0xc9});		/* dec ecx */
-		code_.jcc(5, head);
-	});
-	finish();
-	EXPECT_EQ(process_->count(UB_COUNT_entries), 0u);
 }
 
 /* docs/transient.md: behind the checks and the last push of a slot, before the jump. */
