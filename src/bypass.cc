@@ -194,6 +194,16 @@ runtime::Chain run_chains(ub_space &space, ub_thread &thread, ub_regs &regs)
 	return chain;
 }
 
+/* Whether the gap that begins now is to run natively, and timed. */
+bool take_native_turn(ub_thread &thread, const ub_regs &regs)
+{
+	if (!thread.native_turn && !(thread.turn_native && thread.turn_at == regs.ip))
+		return false;
+	thread.native_turn = false;
+	thread.turn_at = 0;
+	return true;
+}
+
 /* User mode is returned to inside a gap. */
 void leave_inside(ub_thread &thread, const ub_regs &regs, const runtime::Chain &chain)
 {
@@ -201,7 +211,7 @@ void leave_inside(ub_thread &thread, const ub_regs &regs, const runtime::Chain &
 	thread.count[UB_COUNT_exit_syscall + unsigned(chain.reason)]++;
 	chain.site->exits[unsigned(chain.reason)]++;
 	ubk_trace_exit(regs.ip, unsigned(chain.reason));
-	thread.native_turn |= profiler::native_turn_due(thread, *chain.site);
+	profiler::draw_turn(thread, *chain.site);
 	if (chain.timing.site && chain.reason != sfi::ExitReason::kPoll)
 		profiler::gap_left(thread, chain.timing.site->start, chain.timing.from_ns);
 }
@@ -330,21 +340,22 @@ extern "C" void ub_after_syscall(ub_thread *thread, ub_regs *regs)
 {
 	ub_space &space = *thread->space;
 
-	if (thread->native_turn) {
-		thread->native_turn = false;
+	if (take_native_turn(*thread, *regs)) {
 		begin_gap(space, *thread, *regs);
 		return;
 	}
 	if (space.caches.gaps.may_have(UserAddr(regs->ip)) && ubk_may_enter(regs)) {
 		const runtime::Chain chain = run_chains(space, *thread, *regs);
 
-		thread->native_turn = chain.bounded;
+		thread->native_turn = chain.bounded || profiler::native_turn_due(*thread);
+		if (chain.bounded)
+			thread->turn_at = 0;	/* that site is not among these */
 		if (chain.end == runtime::ChainEnd::kExit)
 			leave_inside(*thread, *regs, chain);
 		if (chain.end != runtime::ChainEnd::kGap && chain.end != runtime::ChainEnd::kCall)
 			return;
 	}
-	if (profiler::sample(*thread))
+	if (take_native_turn(*thread, *regs) || profiler::sample(*thread))
 		begin_gap(space, *thread, *regs);
 }
 

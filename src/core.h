@@ -88,8 +88,10 @@ struct ub_thread {
 	unsigned int dull;		/* samples since one was of use: ever fewer are taken */
 	unsigned long gap_start_ip;	/* site whose gap is being timed, or 0 */
 	unsigned long gap_start_ns;
+	unsigned long turn_at;		/* site whose next gap is to be timed, or 0 */
 	unsigned char intensive;	/* coarse verdict of the last full window */
-	unsigned char native_turn;	/* the next gap is not chained but timed */
+	unsigned char turn_native;	/* it is not chained then */
+	unsigned char native_turn;	/* the next gap, whatever its site, is not chained but timed */
 	unsigned char gap_translated;	/* the gap being timed began in a translation */
 };
 

@@ -14,9 +14,10 @@ constexpr uint64_t kNsPerSecond = 1000000000;
 constexpr uint32_t kPatience = 16;
 constexpr uint32_t kMostDoublings = 5;
 
-/* After one exit in so many, a power of two, a gap runs natively: as shifts of 64 bits. */
-constexpr uint32_t kTrialTurns = 64 - 3;
+/* After one chain in so many, a power of two, a gap is timed: as shifts of 64 bits. A bit below says which side. */
+constexpr uint32_t kTrialTurns = 64 - 2;
 constexpr uint32_t kDecidedTurns = 64 - 6;
+constexpr uint32_t kSideBit = 40;
 
 /* Spread over 1 … 2·interval − 1, so that a loop of several syscalls does not have the
  * same one sampled each time. */
@@ -83,11 +84,19 @@ uint64_t gap_ends(ub_thread &thread)
 }
 
 /* Spread, as next_sample() is. */
-bool native_turn_due(const ub_thread &thread, const Site &site)
+void draw_turn(ub_thread &thread, const Site &site)
 {
 	const uint64_t random = thread.count[UB_COUNT_exits] * 0x9e3779b97f4a7c15;
 
-	return !(random >> (site.payoff.decided ? kDecidedTurns : kTrialTurns));
+	if (random >> (site.payoff.decided ? kDecidedTurns : kTrialTurns))
+		return;
+	thread.turn_at = site.start.value;
+	thread.turn_native = random >> kSideBit & 1;
+}
+
+bool native_turn_due(const ub_thread &thread)
+{
+	return !(thread.count[UB_COUNT_entries] * 0x9e3779b97f4a7c15 >> kDecidedTurns);
 }
 
 bool of_use(const Site &site)

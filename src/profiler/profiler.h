@@ -29,8 +29,11 @@ void gap_left(ub_thread &thread, UserAddr start, uint64_t from_ns);
 /* Ends the timing; its site is in thread.gap_start_ip before. Return: the gap in ns. */
 uint64_t gap_ends(ub_thread &thread);
 
-/* Whether a chain that ended inside a gap is to be followed by one gap that runs natively, and is timed. */
-bool native_turn_due(const ub_thread &thread, const Site &site);
+/* A chain has ended inside a gap of the site: whether its next one is to be timed, natively or translated. */
+void draw_turn(ub_thread &thread, const Site &site);
+
+/* Whether after a chain that ended by itself, at the end of a gap, the next gap is to run natively. */
+bool native_turn_due(const ub_thread &thread);
 
 /* Whether more samples of a site may change anything: it is a candidate. */
 bool of_use(const Site &site);

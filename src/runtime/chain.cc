@@ -51,11 +51,22 @@ struct Loop : ub_run {
 	uint64_t deadline_ns;		/* 0: the clock was not looked at yet */
 	Timing timing;
 	bool timed;			/* a gap of this chain was */
+	bool time_next;			/* the next one is to be */
+	ub_thread *thread;
 	uint32_t parts;			/* images that went on where another had left its gap */
 	profiler::Site *weigh;		/* its window of translated gaps is full */
 	uint32_t granted;		/* images that may follow the first, in all so far */
 	Stopped stopped;
 };
+
+/* ub_run_find() has to be asked while there is something for it to do. */
+void set_pace(Loop &loop)
+{
+	if (loop.time_next || loop.thread->turn_at)
+		loop.special |= UB_RUN_SLOWLY;
+	else
+		loop.special &= ~UB_RUN_SLOWLY;
+}
 
 /* Sets how many images may follow before the clock is looked at. */
 void grant(Loop &loop, uint32_t most)
@@ -122,12 +133,21 @@ void end_timing(Loop &loop, uint64_t now_ns)
 	loop.timed = true;
 }
 
-/* The first image's gap is timed: the next one is asked of ub_run_refill(). */
-void time_first(Loop &loop, const Timing &timing)
+/* Whether the gap that begins now is the one that was to be timed next. */
+bool take_turn(Loop &loop)
+{
+	if (loop.regs->ip != loop.thread->turn_at)
+		return false;
+	loop.thread->turn_at = 0;
+	return true;
+}
+
+/* The gap that begins now is timed: the image after it is asked of ub_run_refill(). */
+void time_next(Loop &loop, const Timing &timing)
 {
 	loop.timing = timing;
-	loop.remaining += loop.granted;
-	loop.granted = 0;
+	loop.remaining += uint32_t(loop.left);
+	loop.granted -= uint32_t(loop.left);
 	loop.left = 0;
 }
 
@@ -222,6 +242,8 @@ Chain run_chain(const Caches &caches, const Cache &first, ub_thread &thread, ub_
 	loop.fs_base = ubk_fs_base();
 	loop.regs = &regs;
 	loop.caches = &caches;
+	loop.thread = &thread;
+	set_pace(loop);
 	loop.buckets = caches.gaps.buckets();
 	loop.remaining = reach == Reach::kGap ? 0 : ub_settings.chain_max - 1;	/* the first one is not granted */
 	grant(loop, kClockEvery - jitter(thread));
@@ -236,9 +258,9 @@ Chain run_chain(const Caches &caches, const Cache &first, ub_thread &thread, ub_
 		if (!begin->site->payoff.decided && loop.granted > 2 * kTrialEvery)
 			shorten(loop, kTrialEvery + turn);
 		if (timing.site)
-			time_first(loop, timing);
-		else if (!turn && reach == Reach::kChain)
-			time_first(loop, {begin->site, ubk_now_ns()});
+			time_next(loop, timing);
+		else if (reach == Reach::kChain && (!turn || take_turn(loop)))
+			time_next(loop, {begin->site, ubk_now_ns()});
 		ub_enter(&regs, begin->code, &loop);
 		chain.ran = true;
 		finish(loop, chain);
@@ -292,7 +314,8 @@ extern "C" unsigned long ub_run_refill(ub_run *run, unsigned int exit)
 		end_timing(loop, now_ns);
 		grant(loop, kClockEvery);
 	} else if (!loop.timed) {
-		loop.special |= UB_RUN_TIMED;
+		loop.time_next = true;
+		set_pace(loop);
 		grant(loop, 1);
 	} else {
 		grant(loop, kClockEvery);
@@ -303,13 +326,18 @@ extern "C" unsigned long ub_run_refill(ub_run *run, unsigned int exit)
 extern "C" unsigned long ub_run_find(ub_run *run)
 {
 	Loop &loop = static_cast<Loop &>(*run);
-	const Translation *translation = find(loop, loop.caches->gaps);
 
+
+	loop.stopped = Stopped::kNoImage;
+	if (loop.thread->turn_native && loop.regs->ip == loop.thread->turn_at)
+		return 0;
+	const Translation *translation = find(loop, loop.caches->gaps);
 	if (!translation)
 		return 0;
-	if (loop.special & UB_RUN_TIMED) {
-		loop.special &= ~UB_RUN_TIMED;
-		loop.timing = {translation->site, ubk_now_ns()};
+	if (take_turn(loop) || loop.time_next) {
+		time_next(loop, {translation->site, ubk_now_ns()});
+		loop.time_next = false;
+		set_pace(loop);
 	}
 	return translation->code;
 }

@@ -42,7 +42,7 @@ struct ub_translation {
 
 /* ub_run.special */
 #define UB_RUN_FPU	1ul	/* the run owns the vector registers */
-#define UB_RUN_TIMED	2ul	/* the next image is asked of ub_run_find(), which looks at the clock */
+#define UB_RUN_SLOWLY	2ul	/* the next image is asked of ub_run_find(): see chain.cc */
 
 /* What images need beside the user's registers, and what they leave. */
 struct ub_run {
@@ -122,7 +122,7 @@ static inline unsigned long ub_run_next(struct ub_run *run, const struct ub_regs
 	const struct ub_translation *at = __atomic_load_n(&run->buckets[ub_bucket(ip)], __ATOMIC_ACQUIRE);
 
 	/* Images may have left sp a little outside of the user half. */
-	if (__builtin_expect(special & UB_RUN_TIMED || at->key != (ip | fpu_key) || UB_HIGH_HALF(regs->sp) > 0x7fff, 0))
+	if (__builtin_expect(special & UB_RUN_SLOWLY || at->key != (ip | fpu_key) || UB_HIGH_HALF(regs->sp) > 0x7fff, 0))
 		return ub_run_find(run);
 	run->translation = at;
 	return at->code;

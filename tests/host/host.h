@@ -50,6 +50,8 @@ extern std::function<void(ub_regs *)> on_syscall;
 
 /* The clock jumps by a millisecond whenever it is read inside a run: translated gaps lose. */
 extern bool slow_runs;
+/* And whenever an image is left inside its gap. */
+extern bool slow_exits;
 
 /* How often ubk_request_trim() was called. */
 extern unsigned long trim_requests;

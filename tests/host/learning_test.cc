@@ -11,8 +11,22 @@
 namespace host {
 namespace {
 
+/* Where it is not a question of time how much is learned. */
+class Learning : public Chains {
+protected:
+	Learning() : settings_(ub_settings)
+	{
+		ub_settings.put_back = 0;
+		ub_settings.chain_max_us = 1000000;
+	}
+	~Learning() override { ub_settings = settings_; }
+
+private:
+	const struct ub_settings settings_;
+};
+
 /* Calls, returns and a function pointer: learned one after the other. */
-TEST_F(Chains, calls_are_learned)
+TEST_F(Learning, calls_are_learned)
 {
 	const auto function = code_.label(), other = code_.label(), start = code_.label();
 
@@ -38,7 +52,7 @@ TEST_F(Chains, calls_are_learned)
 }
 
 /* Functions that are known when they have run, in one another: a gap has all of them learned together. */
-TEST_F(Chains, a_gap_is_learned_at_one_go)
+TEST_F(Learning, a_gap_is_learned_at_one_go)
 {
 	constexpr int kFunctions = 30;
 	const auto inner = code_.label(), outer = code_.label(), start = code_.label();
@@ -72,7 +86,7 @@ TEST_F(Chains, a_gap_is_learned_at_one_go)
 }
 
 /* What a translation has no room for is in parts, and chains go on in them. */
-TEST_F(Chains, a_gap_longer_than_a_translation_chains)
+TEST_F(Learning, a_gap_longer_than_a_translation_chains)
 {
 	constexpr int kInstructions = 9000, kFew = kCalls / 4;
 
@@ -90,7 +104,7 @@ TEST_F(Chains, a_gap_longer_than_a_translation_chains)
 }
 
 /* A part that wants vector registers begins where a run without them was. */
-TEST_F(Chains, parts_use_vector_registers)
+TEST_F(Learning, parts_use_vector_registers)
 {
 	constexpr int kInstructions = 9000, kFew = kCalls / 4;
 
@@ -114,7 +128,7 @@ TEST_F(Chains, parts_use_vector_registers)
 }
 
 /* Where work is pending, a chain does not go on from part to part. */
-TEST_F(Chains, work_ends_a_chain_of_parts)
+TEST_F(Learning, work_ends_a_chain_of_parts)
 {
 	const auto head = code_.label();
 	unsigned long raised = 0;
@@ -142,7 +156,7 @@ TEST_F(Chains, work_ends_a_chain_of_parts)
 }
 
 /* A part of a gap is a translation more: with as many as a space may have there is none. */
-TEST_F(Chains, explorations_stay_within_a_spaces_room)
+TEST_F(Learning, explorations_stay_within_a_spaces_room)
 {
 	const auto function = code_.label(), start = code_.label();
 
@@ -172,7 +186,7 @@ TEST_F(Chains, explorations_stay_within_a_spaces_room)
  * to run it natively from the beginning, is put back. */
 TEST_F(Chains, a_futile_site_is_put_back)
 {
-	slow_runs = true;
+	slow_exits = true;
 	loop(SYS_getppid, kCalls, [&] {
 		code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
 		code_.raw({0x31, 0xc0, 0x31, 0xc9});	/* xor eax, eax; xor ecx, ecx */
@@ -182,9 +196,30 @@ TEST_F(Chains, a_futile_site_is_put_back)
 	const Ended ended = finish();
 
 	EXPECT_EQ(ended.state.regs.r12, kCalls);
-	slow_runs = false;
+	slow_exits = false;
 	EXPECT_LE(process_->count(UB_COUNT_exits), kCalls / 4);
 	EXPECT_GE(process_->stat().rolled_back, 1u);
+}
+
+/* So is one that the chain before it always gets to. */
+TEST_F(Chains, a_futile_site_among_others_is_put_back)
+{
+	slow_exits = true;
+	loop(SYS_getppid, kCalls, [&] {
+		set_eax(code_, SYS_getuid);
+		code_.syscall();
+		code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+		code_.raw({0x31, 0xc0, 0x31, 0xc9});	/* xor eax, eax; xor ecx, ecx */
+		code_.raw({0x53, 0x0f, 0xa2, 0x5b});	/* push rbx; cpuid; pop rbx */
+	});
+	process_->state.regs.r12 = 0;
+	const Ended ended = finish();
+
+	EXPECT_EQ(ended.state.regs.r12, kCalls);
+	slow_exits = false;
+	EXPECT_LE(process_->count(UB_COUNT_exits), kCalls / 4);
+	EXPECT_EQ(process_->stat().rolled_back, 1u);
+	EXPECT_EQ(process_->stat().translations, 1u);
 }
 
 /* A gap that takes longer translated than natively is put back. */

@@ -32,7 +32,7 @@ extern "C" unsigned int vector_mask;
 namespace host {
 
 unsigned long work_flags;
-bool slow_runs;
+bool slow_runs, slow_exits;
 unsigned long trim_requests;
 unsigned char *user_vectors;
 Traces traces;
@@ -302,7 +302,7 @@ unsigned long ubk_next_image(struct ub_run *run, unsigned int number)
 		return ub_run_refill(run, number);
 	const struct ub_exit *exit = ub_run_exit(run, number);
 	if (exit->reason) {
-		slowness += slow_runs * 1000000ul;
+		slowness += slow_exits * 1000000ul;
 		return ub_run_leave(run, number);
 	}
 	regs->ip = exit->ip;
