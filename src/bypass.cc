@@ -329,7 +329,7 @@ extern "C" void ub_before_syscall(ub_thread *thread, const ub_regs *regs)
 	if (site->stage == Stage::kDeclined && site->payoff.may_retry(now_ns))
 		watch_again(*site);
 	if (site->stage != Stage::kTranslated)
-		thread->dull = profiler::of_use(*site) ? 0 : thread->dull + 1;
+		thread->dull = profiler::of_use(*site) && may_learn(space, now_ns) ? 0 : thread->dull + 1;
 	if (profiler::judge(*site, gap_ns)) {
 		ubk_trace_site_hot(start.value, gap_ns);
 		want(space, *site, now_ns);

@@ -35,7 +35,6 @@ using namespace ub;
 using namespace ub::translator;
 
 constexpr int kPasses = 12;
-constexpr uint32_t kMostParts = 256;	/* of an exploration */
 
 struct Gap {
 	std::vector<uint64_t> stack, ips, stack_at_end;
@@ -200,8 +199,21 @@ Left follow(const Region &region, const std::vector<uint64_t> &ips, size_t done)
 	}
 }
 
+/* What goes on inside a gap, by where it begins. */
+struct Part {
+	std::unique_ptr<char[]> memory;
+	Region region;
+	Site *site = nullptr;
+};
+
+/* Where a gap is gone through: the region, and the site that it was made for, which learns. */
+struct At {
+	Site *site;
+	const Region *region;
+};
+
 struct Totals {
-	unsigned long instructions = 0, translated = 0, rounds = 0, parts = 0;
+	unsigned long instructions = 0, translated = 0, rounds = 0, parts = 0, crossings = 0;
 	std::map<std::string, unsigned long> exits;
 	std::map<std::string, unsigned long> places;
 };
@@ -239,31 +251,54 @@ std::vector<UserAddr> open_calls(const Region &region, uint32_t context)
 	return open;
 }
 
-/* The rest of a gap, as src/explore.cc goes through it. */
-void explore(Site &site, const Gap &gap, Left left, const sfi::Contract &contract, Totals &totals)
+/* Through the parts that are there. Returns where the last one was left. */
+Left go_on(const std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At &at, Totals &totals)
 {
-	static char *memory = new char[kArenaBytes];
-	std::vector<UserAddr> open = open_calls(site.region, left.context);
+	while (left.why && left.missed.from.value) {
+		const auto part = parts.find(gap.ips[left.at]);
+		if (part == parts.end())
+			break;
+		const Left next = follow(part->second.region, gap.ips, left.at);
+		const bool on = next.at > left.at;
 
-	for (uint32_t part = 0; part < kMostParts; part++) {
-		Request request = request_of(UserAddr(gap.ips[left.at]), site);
+		at = {part->second.site, &part->second.region};
+		totals.crossings++;
+		left = next;
+		/* As ub_run_leave(): what was left for its first instruction would be left for it again. */
+		if (!on)
+			break;
+	}
+	return left;
+}
+
+/* The rest of a gap, as src/explore.cc goes through it. */
+void explore(std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At at, const sfi::Contract &contract, Totals &totals)
+{
+	while (left.why && left.missed.from.value) {
+		const std::vector<UserAddr> open = open_calls(*at.region, left.context);
+		Part &part = parts[gap.ips[left.at]];
+		Request request = request_of(UserAddr(gap.ips[left.at]), *at.site);
 		request.open = open;
 		request.ways = {};
 		request.stack = {};
-		Arena arena(memory, kArenaBytes);
-		const auto region = discover(request, kPartInstructions, contract, arena);
-		if (!region)
-			break;
+		std::unique_ptr<char[]> memory(new char[kPartArenaBytes]);
+		Arena arena(memory.get(), kPartArenaBytes);
+		const auto found = discover(request, kPartInstructions, contract, arena);
 		totals.parts++;
-		const Left next = follow(*region, gap.ips, left.at);
-		if (!next.why || next.done <= left.done || !learn(site, next.missed))
-			break;
-		open = open_calls(*region, next.context);
+		if (!found)
+			return;
+		/* What it replaces was in use until now. */
+		part = {std::move(memory), *found, at.site};
+		const Left next = go_on(parts, gap, left, at, totals);
+		if (next.missed == left.missed)
+			return;
+		learn(*at.site, next.missed);
 		left = next;
 	}
 }
 
-void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, const sfi::Contract &contract, Totals &totals)
+void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, std::map<uint64_t, Part> &parts,
+	  const sfi::Contract &contract, Totals &totals)
 {
 	for (const Gap &gap : gaps) {
 		Site &site = sites[gap.ips[0]];
@@ -277,10 +312,13 @@ void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, const s
 		if (site.stale) {
 			discover_again(UserAddr(gap.ips[0]), site, contract);
 			totals.rounds++;
+			if (site.ways.empty())
+				std::erase_if(parts, [&](const auto &part) { return part.second.site == &site; });
 		}
 		if (!site.region.blocks.size())
 			continue;
-		const Left left = follow(site.region, gap.ips, 0);
+		At at = {&site, &site.region};
+		const Left left = go_on(parts, gap, follow(site.region, gap.ips, 0), at, totals);
 		totals.translated += left.done;
 		site.translated += left.done;
 		if (!left.why)
@@ -289,8 +327,8 @@ void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, const s
 		snprintf(place, sizeof(place), "%s %lx (gap at %lx)", left.why, gap.ips[std::min(left.done, gap.ips.size() - 1)], gap.ips[0]);
 		totals.exits[left.why]++;
 		totals.places[place]++;
-		if (learn(site, left.missed))
-			explore(site, gap, left, contract, totals);
+		learn(*at.site, left.missed);
+		explore(parts, gap, left, at, contract, totals);
 	}
 }
 
@@ -313,6 +351,7 @@ void replay(const char *name, const sfi::Contract &contract)
 {
 	const std::vector<Gap> gaps = load(name);
 	std::map<uint64_t, Site> sites;
+	std::map<uint64_t, Part> parts;
 	Totals totals;
 	unsigned long rounds = 0;
 
@@ -320,10 +359,11 @@ void replay(const char *name, const sfi::Contract &contract)
 		totals = Totals();
 		for (auto &[start, site] : sites)
 			site.instructions = site.translated = site.gaps = 0;
-		pass(gaps, sites, contract, totals);
+		pass(gaps, sites, parts, contract, totals);
 		rounds += totals.rounds;
-		printf("%s pass %d: %zu gaps, %lu instructions, %.3f %% translated, %lu rounds, %lu parts explored;", name, n, gaps.size(), totals.instructions,
-		       100.0 * double(totals.translated) / double(totals.instructions), rounds, totals.parts);
+		printf("%s pass %d: %zu gaps, %lu instructions, %.3f %% translated, %lu rounds, %lu parts explored, %zu kept, %lu crossings;", name, n, gaps.size(), totals.instructions,
+		       100.0 * double(totals.translated) / double(totals.instructions), rounds, totals.parts, parts.size(),
+		       totals.crossings);
 		for (const auto &[why, count] : totals.exits)
 			printf(" %lu %s", count, why.c_str());
 		printf("\n");

@@ -43,6 +43,10 @@ void Discovery::finish_targets(Block &block, const Insn &branch, int32_t stack)
 	if (branch.kind == Kind::kReturn && block.context) {
 		const Context &c = region_.contexts[block.context];
 		region_.targets.push_back({c.return_address, c.parent});
+		/* What begins inside a gap may be entered within other calls than it was made for. */
+		for (const Observation &o : learned_.from(branch.address))
+			if (o.calls == c.calls)
+				add_target(block.first_target, {o.to, 0});
 	} else {
 		add_targets(block.context, branch, hint(block, branch, stack));
 	}
