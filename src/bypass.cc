@@ -168,15 +168,20 @@ bool run(ub_space &space, const runtime::Cache &first, ub_thread &thread, ub_reg
 /* Goes through the rest of the gap. */
 [[gnu::noinline]] void explore(ub_space &space, ub_thread &thread, ub_regs &regs, runtime::Chain &chain)
 {
-	Site &site = *chain.site;
-	if (!Exploration::claim(space, site))
-		return;
-	Exploration exploration(space, site, g_contract);
+	const uint64_t until_ns = ubk_now_ns() + ub_settings.chain_max_us * uint64_t(1000);
 
-	while (chain.site == &site && exploration.go_on(chain, regs)) {
-		chain.timing = {};	/* no gap takes as long another time */
-		if (!run(space, space.caches.parts, thread, regs, runtime::Reach::kGap, chain))
-			return;
+	/* Some parts on the way may be another site's. */
+	while (Exploration::claim(space, *chain.site)) {
+		Site &site = *chain.site;
+		Exploration exploration(space, site, g_contract, until_ns);
+
+		while (chain.site == &site) {
+			if (!exploration.go_on(chain, regs))
+				return;
+			chain.timing = {};	/* no gap takes as long another time */
+			if (!run(space, space.caches.parts, thread, regs, runtime::Reach::kGap, chain))
+				return;
+		}
 	}
 }
 

@@ -44,9 +44,8 @@ bool Exploration::claim(ub_space &space, Site &site)
 	return true;
 }
 
-Exploration::Exploration(ub_space &space, Site &site, const sfi::Contract &contract)
-	: space_(space), site_(site), contract_(contract),
-	  until_ns_(ubk_now_ns() + ub_settings.chain_max_us * uint64_t(1000))
+Exploration::Exploration(ub_space &space, Site &site, const sfi::Contract &contract, uint64_t until_ns)
+	: space_(space), site_(site), contract_(contract), until_ns_(until_ns)
 {
 }
 

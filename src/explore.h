@@ -31,7 +31,7 @@ public:
 	static bool claim(ub_space &space, profiler::Site &site);
 
 	/* Of a site that is claimed. Context of all: as ub_after_syscall(). */
-	Exploration(ub_space &space, profiler::Site &site, const sfi::Contract &contract);
+	Exploration(ub_space &space, profiler::Site &site, const sfi::Contract &contract, uint64_t until_ns);
 	~Exploration();
 	Exploration(const Exploration &) = delete;
 	Exploration &operator=(const Exploration &) = delete;
@@ -59,7 +59,7 @@ private:
 	profiler::Site &site_;
 	const sfi::Contract &contract_;
 	translator::PartAttempt attempt_;
-	uint64_t until_ns_;
+	const uint64_t until_ns_;
 	uint64_t spent_ns_ = 0;			/* on parts, without their runs */
 	Observation missed_;			/* what was missed last */
 };
