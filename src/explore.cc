@@ -13,9 +13,6 @@ namespace {
 using profiler::Site;
 using runtime::Translation;
 
-/* Parts of a site in its life. Where that is not enough its gaps have more to teach than there is room for. */
-constexpr uint32_t kMostOfSite = 1024;
-
 /* How many return addresses were put to @open, outermost first; none where the calls are not known, or too many. */
 uint32_t unfold(const profiler::OpenCalls &all, uint32_t calls, std::span<UserAddr> open)
 {
@@ -38,7 +35,7 @@ bool Exploration::claim(ub_space &space, Site &site)
 {
 	SpaceLock lock(space);
 
-	if (site.exploring || site.explored >= kMostOfSite || !may_learn(space, ubk_now_ns()))
+	if (site.exploring || !space.has_room_for_part() || !may_learn(space, ubk_now_ns()))
 		return false;
 	site.exploring = true;
 	return true;
@@ -132,15 +129,15 @@ bool Exploration::go_on(const runtime::Chain &left, ub_regs &regs)
 	bool there;
 
 	/* What is missed again at once could not be learned. */
-	if (!attempt_ || now_ns >= until_ns_ || left.missed == missed_)
+	if (!attempt_ || now_ns >= until_ns_ || (left.stuck && left.missed == made_for_))
 		return false;
-	missed_ = left.missed;
 	{
-		/* A part that begins with an indirect branch was left by it for a target that it does not know. */
+		/* A part that begins with a branch may have been left by it, for a target that it does not know. */
 		SpaceLock lock(space_);
-		there = left.reason != sfi::ExitReason::kTarget && space_.caches.parts.find(start);
+		there = !left.stuck && space_.caches.parts.find(start);
 	}
 	if (!there) {
+		made_for_ = left.missed;
 		there = make_part(start, regs.sp, left.missed.calls);
 		spent_ns_ += ubk_now_ns() - now_ns;
 	}

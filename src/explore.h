@@ -10,9 +10,8 @@
  * Parts stay: chains go on in them wherever they begin (ub_run_leave()). The site's next translation knows all
  * that was learned, and takes their place where it has room for it; what lies beyond its size is left to them.
  *
- * It takes the thread some tenths of a millisecond a part; it is kept no longer than by a chain (chain_max_us), a
- * site has so many parts in its life, and a space so much of its time (Allowance). One thread at a time explores a
- * site. No system call is made meanwhile, as some never return (seccomp kills), and what is held here would be lost.
+ * It takes the thread some tenths of a millisecond a part; it is kept no longer than by a chain (chain_max_us), and
+ * there are so many parts in a space, for so much of its time (Allowance). One thread at a time explores a site. No system call is made meanwhile, as some never return (seccomp kills), and what is held here would be lost.
  */
 #pragma once
 
@@ -61,7 +60,7 @@ private:
 	translator::PartAttempt attempt_;
 	const uint64_t until_ns_;
 	uint64_t spent_ns_ = 0;			/* on parts, without their runs */
-	Observation missed_;			/* what was missed last */
+	Observation made_for_;			/* what the last part was to know */
 };
 
 } // namespace ub

@@ -170,6 +170,7 @@ void leave_inside(const Loop &loop, const ub_exit &exit, Chain &chain)
 	chain.end = ChainEnd::kExit;
 	chain.reason = sfi::ExitReason(exit.reason);
 	chain.timing = loop.timing;
+	chain.stuck = UserAddr(exit.ip) == last(loop).start();
 	loop.regs->ip = exit.ip;
 	loop.regs->orig_ax = kNotAtSyscall;
 	if (chain.reason == sfi::ExitReason::kCold || (chain.reason == sfi::ExitReason::kBudget && exit.to))

@@ -42,6 +42,7 @@ struct Chain {
 	sfi::ExitReason reason = sfi::ExitReason::kSyscall;	/* of a kExit */
 	profiler::Site *site = nullptr;	/* whose translation ran last; null: none did */
 	Observation missed;		/* of a kExit by kCold, kTarget or kBudget, else {0, 0} */
+	bool stuck = false;		/* of a kExit: the image that has left began there */
 	Timing timing;			/* of a kExit: the gap that was left, if it was being timed */
 	bool bounded = false;		/* it ended since it was long enough */
 	profiler::Site *weigh = nullptr; /* a site whose payoff is to be weighed */
