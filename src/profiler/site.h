@@ -58,7 +58,12 @@ public:
 		count_ += entry.calls != call.calls;
 		entry = call;
 	}
-	void clear() { *this = {}; }
+	void clear()
+	{
+		for (OpenCall &entry : entries_)
+			entry = {};
+		count_ = 0;
+	}
 
 private:
 	static constexpr uint32_t kEntries = 2048, kMost = kEntries / 4 * 3;
