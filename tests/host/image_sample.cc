@@ -68,7 +68,7 @@ public:
 			}
 	}
 
-	void from_programs(unsigned int count)
+	void from_programs(unsigned int count, const std::function<bool(const Instance &)> &wanted)
 	{
 		Guest guest(kHighBase);
 		Differential differential(guest);
@@ -76,7 +76,7 @@ public:
 		keep_of(differential, "program");
 		for (unsigned int i = 0; i < count; i++) {
 			Random random(i + 77);
-			const Code program = random_program(guest, random);
+			const Code program = random_program(guest, random, wanted);
 			guest.set_code(program.bytes(), program.syscalls());
 			State state = random_state(guest, random);
 			state.regs.ip = guest.code();
@@ -155,14 +155,14 @@ std::vector<GoldenCode> golden_code()
 	return cases;
 }
 
-std::vector<KeptImage> sample_images(unsigned int programs, size_t most_bytes)
+std::vector<KeptImage> sample_images(unsigned int programs, size_t most_bytes, const std::function<bool(const Instance &)> &wanted)
 {
 	Sampler sampler(most_bytes);
 
 	sampler.from_golden_files();
 	sampler.from_instances();
 	sampler.from_functions();
-	sampler.from_programs(programs);
+	sampler.from_programs(programs, wanted);
 	return std::move(sampler.kept);
 }
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,12 @@ struct GoldenCode {
 };
 std::vector<GoldenCode> golden_code();
 
-/* The same in every run on one machine. `programs` bounds the random ones; images of more than
- * `most_bytes` are left out. */
-std::vector<KeptImage> sample_images(unsigned int programs, size_t most_bytes);
+struct Instance;
+
+/* The same in every run on one machine. `programs` bounds the random ones, which are made of wanted
+ * instances; images of more than `most_bytes` are left out. */
+std::vector<KeptImage> sample_images(unsigned int programs, size_t most_bytes,
+				     const std::function<bool(const Instance &)> &wanted = {});
 
 /* Where the verifier says that instructions start, and whether an idiom does. */
 struct Start {

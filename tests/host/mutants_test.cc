@@ -22,7 +22,7 @@ namespace host {
 namespace {
 
 constexpr unsigned int kImages = 200, kRuns = 8;
-constexpr size_t kArenaBytes = 16 << 20;
+constexpr size_t kArenaBytes = 16 << 20, kLongestInsn = 15;
 
 /* Survivors, reviewed by kind: why they may. */
 struct Harmless {
@@ -116,10 +116,12 @@ struct Counts {
 	unsigned long judged = 0, condemned = 0;	/* of those refused, by the oracle */
 };
 
-/* Instances are many and alike: all other images, and of those some, as many again. */
-std::vector<KeptImage> chosen(unsigned int most)
+/* Instances are many and alike: all other images, and of those some, as many again. Programs of what
+ * the oracle cannot read would not be judged at all. */
+std::vector<KeptImage> chosen(unsigned int most, Oracle &oracle)
 {
-	std::vector<KeptImage> all = sample_images(most / 10, 3000), few;
+	const auto readable = [&](const Instance &instance) { return oracle.reads(instance.bytes()); };
+	std::vector<KeptImage> all = sample_images(most / 10, 3000, readable), few;
 	size_t instances = 0, n = 0;
 
 	for (const KeptImage &kept : all)
@@ -162,10 +164,14 @@ void Mutants::take(const Mutant &mutant)
 	Counts &counts = counts_[int(mutant.change)][int(mutant.subject)];
 	const ub::sfi::Image image = mutant.image.image();
 	const auto fail = [&](const std::string &why) {
-		if (shown_++ < 20)
-			ADD_FAILURE() << mutant.image.origin << ", " << kChangeNames[int(mutant.change)] << " "
-				      << kSubjectNames[int(mutant.subject)] << " at " << std::hex << mutant.offset << " ("
-				      << mutant.what << "): " << why;
+		if (shown_++ >= 20)
+			return;
+		char bytes[3 * kLongestInsn + 1] = "";
+		for (size_t i = 0; i < kLongestInsn && mutant.offset + i < image.bytes.size(); i++)
+			snprintf(bytes + 3 * i, 4, "%02x ", image.bytes[mutant.offset + i]);
+		ADD_FAILURE() << mutant.image.origin << ", " << kChangeNames[int(mutant.change)] << " "
+			      << kSubjectNames[int(mutant.subject)] << " at " << std::hex << mutant.offset << " (" << mutant.what
+			      << "), now " << bytes << "…: " << why;
 	};
 
 	counts.made++;
@@ -194,7 +200,7 @@ TEST_F(Mutants, are_refused_or_harmless)
 	const unsigned int bound = cases(kImages);
 	unsigned int images = 0, odd = 0;
 
-	for (const KeptImage &kept : chosen(bound)) {
+	for (const KeptImage &kept : chosen(bound, oracle_)) {
 		oracle_.judge(kept.image(), 0, 0, random_);
 		odd += !oracle_.unreadable.empty();
 		if (!oracle_.unreadable.empty())
@@ -217,6 +223,7 @@ TEST_F(Mutants, are_refused_or_harmless)
 	printf("             %u images, %u more that Capstone cannot read\n", images, odd);
 	show("all", all);
 	RecordProperty("images", int(images));
+	RecordProperty("images_unreadable", int(odd));
 	RecordProperty("made", int(all.made));
 	RecordProperty("refused", int(all.refused));
 	RecordProperty("harmless", int(all.harmless));

@@ -116,7 +116,9 @@ Subject Mutator::subject_of(const Item &item, const ZydisDecodedOperand *operand
 			mask |= operand.mem.base == ZYDIS_REGISTER_RSP && operand.mem.disp.value == UB_FRAME_MASK;
 		}
 	}
-	const bool masks = decoded.mnemonic == ZYDIS_MNEMONIC_AND || decoded.mnemonic == ZYDIS_MNEMONIC_PDEP;
+	/* What is masked is a register: in `and [r9], r10` r10 holds the user's own. */
+	const bool masks = (decoded.mnemonic == ZYDIS_MNEMONIC_AND || decoded.mnemonic == ZYDIS_MNEMONIC_PDEP) &&
+			   operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER;
 	const bool loads_mask = decoded.mnemonic == ZYDIS_MNEMONIC_MOV && slot;
 	if (mask && (masks || loads_mask))
 		return Subject::kGuard;

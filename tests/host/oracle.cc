@@ -147,6 +147,11 @@ const OracleInsn &Oracle::decode(std::span<const uint8_t> bytes, uint32_t offset
 	return *kept;
 }
 
+bool Oracle::reads(std::span<const uint8_t> bytes)
+{
+	return decode(bytes, 0).readable;
+}
+
 /* The two polls, byte for byte: as frame.h and the contract have them. */
 void Oracle::Run::find_poll(uint32_t at)
 {

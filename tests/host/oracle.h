@@ -41,6 +41,9 @@ public:
 	 * Return: the escape, a sentence; empty when there was none. */
 	std::string judge(const ub::sfi::Image &image, uint32_t offset, unsigned int runs, Random &random);
 
+	/* Whether Capstone knows the instruction. */
+	bool reads(std::span<const uint8_t> bytes);
+
 	/* The bytes that Capstone did not know in the last image: then nothing was judged. */
 	std::string unreadable;
 

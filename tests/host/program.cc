@@ -36,8 +36,8 @@ bool mostly_exits(const Instance &instance)
 
 class Generator {
 public:
-	Generator(const Guest &guest, Random &random)
-		: guest_(guest), random_(random), code_(guest.code()), counters_(guest.data() + 0x7800) {}
+	Generator(const Guest &guest, Random &random, const std::function<bool(const Instance &)> &wanted)
+		: guest_(guest), random_(random), wanted_(wanted), code_(guest.code()), counters_(guest.data() + 0x7800) {}
 
 	Code make()
 	{
@@ -111,7 +111,8 @@ private:
 			    strstr(instance.text, "cli") || strstr(instance.text, "clts") || strstr(instance.text, "wbinvd") ||
 			    strstr(instance.text, "in al"))
 				continue;
-			if (!fits(instance, guest_) || !is_known_here(instance) || instance.kinds & kVaries)
+			if (!fits(instance, guest_) || !is_known_here(instance) || instance.kinds & kVaries ||
+			    (wanted_ && !wanted_(instance)))
 				continue;
 			if ((instance.kinds & kDivides || mostly_exits(instance)) && !random_.chance(16))
 				continue;
@@ -291,6 +292,7 @@ private:
 
 	const Guest &guest_;
 	Random &random_;
+	const std::function<bool(const Instance &)> &wanted_;
 	const size_t common_ = count_common();
 	Code code_;
 	uint64_t counters_;
@@ -300,9 +302,9 @@ private:
 
 } // namespace
 
-Code random_program(const Guest &guest, Random &random)
+Code random_program(const Guest &guest, Random &random, const std::function<bool(const Instance &)> &wanted)
 {
-	return Generator(guest, random).make();
+	return Generator(guest, random, wanted).make();
 }
 
 } // namespace host

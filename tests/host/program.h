@@ -6,11 +6,16 @@
  */
 #pragma once
 
+#include <functional>
+
 #include "code.h"
 #include "guest.h"
 
 namespace host {
 
-Code random_program(const Guest &guest, Random &random);
+struct Instance;
+
+/* Of instances for which `wanted` is true; without it of all. */
+Code random_program(const Guest &guest, Random &random, const std::function<bool(const Instance &)> &wanted = {});
 
 } // namespace host
