@@ -5,9 +5,6 @@
  * flags and exceptions of all kinds. Each has the native outcome: the same
  * signal with the same registers, or the same results and memory.
  */
-#include <linux/hw_breakpoint.h>
-#include <linux/perf_event.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 
 #include "ub_regs.h"
@@ -136,9 +133,8 @@ struct outcome {
 	uint8_t flags[4];
 };
 struct result {
-	int hot;
+	int hot, stamp_faults;
 	struct outcome outcome[ARRAY_SIZE(places)];
-	long values[4];
 };
 
 static struct result *now;
@@ -309,77 +305,6 @@ static void run(struct result *results)
 	   results[HOT].hot ? "" : ", not hot");
 }
 
-/* A watchpoint on what a gap writes counts each write, also when it is set while hot. */
-static uint64_t watched;
-
-static void writes(void *argument)
-{
-	for (int i = 0; i < 500; i++) {
-		syscall(SYS_getppid);
-		*(volatile uint64_t *)&watched += 1;
-	}
-}
-
-static int watch(int disabled)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_BREAKPOINT, .size = sizeof(attr), .bp_type = HW_BREAKPOINT_W,
-		.bp_addr = (uint64_t)&watched, .bp_len = HW_BREAKPOINT_LEN_8, .disabled = disabled,
-		.exclude_kernel = 1, .exclude_hv = 1,
-	};
-
-	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
-}
-
-static long hits(int fd)
-{
-	uint64_t count = 0;
-
-	return read(fd, &count, sizeof(count)) == sizeof(count) ? (long)count : -errno;
-}
-
-static void watch_side(void *argument)
-{
-	int fd;
-
-	now->hot = heat(writes, NULL);
-	writes(NULL);
-	fd = watch(0);
-	now->values[0] = fd < 0 ? -errno : 0;
-	writes(NULL);
-	now->values[1] = hits(fd);
-	close(fd);
-	writes(NULL);
-	now->values[2] = (long)(watched % 500);
-}
-
-/* The chain itself switches it on and off: each write in between is counted. */
-static int watching;
-
-static void toggles(void *argument)
-{
-	for (int i = 0; i < 300; i++) {
-		syscall(SYS_ioctl, watching, PERF_EVENT_IOC_ENABLE, 0);
-		*(volatile uint64_t *)&watched += 1;
-		syscall(SYS_ioctl, watching, PERF_EVENT_IOC_DISABLE, 0);
-		*(volatile uint64_t *)&watched += 1;
-	}
-}
-
-static void toggle_side(void *argument)
-{
-	watching = watch(1);
-	now->values[0] = watching < 0 ? -errno : 0;
-	heat_to(toggles, NULL, 40);
-	now->hot = 1;
-	for (int i = 0; i < 20; i++) {
-		syscall(SYS_ioctl, watching, PERF_EVENT_IOC_RESET, 0);
-		toggles(NULL);
-		now->values[1] += hits(watching) != 300;
-	}
-	now->values[2] = hits(watching);
-}
-
 /* The time stamp counter switched off while hot. */
 static void stamps(void *argument)
 {
@@ -393,7 +318,7 @@ static void stamps(void *argument)
 
 static void faults_at_rdtsc(int signal, siginfo_t *info, void *context)
 {
-	now->values[0]++;
+	now->stamp_faults++;
 	((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 2;
 }
 
@@ -411,16 +336,21 @@ static void stamp_side(void *argument)
 	stamps(NULL);
 }
 
+static void run_stamps(struct result *results)
+{
+	memset(results, 0, 2 * sizeof(*results));
+	for_each_side(s) {
+		int status;
+
+		now = &results[s];
+		status = side_run(s, stamp_side, NULL);
+		ok(child_ok(status) && now->hot, "%s: rdtsc switched off ran (%d faults)", side_name(s), now->stamp_faults);
+	}
+	ok(results[NATIVE].stamp_faults == results[HOT].stamp_faults, "rdtsc switched off: as natively");
+}
+
 int main(void)
 {
-	static const struct {
-		const char *name;
-		void (*side)(void *argument);
-	} others[] = {
-		{ "a watchpoint on what is written", watch_side },
-		{ "a watchpoint switched on and off in a chain", toggle_side },
-		{ "rdtsc switched off", stamp_side },
-	};
 	struct result *results = shared(2 * sizeof(*results));
 
 	test_begin();
@@ -430,19 +360,7 @@ int main(void)
 		attack = &attacks[i];
 		run(results);
 	}
-	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++) {
-		memset(results, 0, 2 * sizeof(*results));
-		for_each_side(s) {
-			int status;
-
-			now = &results[s];
-			status = side_run(s, others[i].side, NULL);
-			ok(child_ok(status) && now->hot, "%s: %s ran (%ld, %ld, %ld%s)", side_name(s),
-			   others[i].name, now->values[0], now->values[1], now->values[2], now->hot ? "" : ", not hot");
-		}
-		ok(!memcmp(results[NATIVE].values, results[HOT].values, sizeof(now->values)), "%s: as natively",
-		   others[i].name);
-	}
+	run_stamps(results);
 	sides_end();
 	return test_end();
 }

@@ -228,6 +228,10 @@ unsigned long ubk_codemem_used(void);
  * before is then run by none of them. Any context in which IRQs are on. */
 void ubk_run_wait(const struct cpumask *cpus);
 
+/* breakpoints.c: a run leaves when a hardware breakpoint is set on its CPU. Where that cannot be, ub loads. */
+void ubk_breakpoints_init(void);
+void ubk_breakpoints_exit(void);
+
 /* watch.c: code is about to be read from a mapped file. True if nobody can write to it now,
  * and its mappings will be unmapped before somebody can. Context: may sleep; mmap_lock may be held. */
 bool ubk_watch_file(struct file *file);

@@ -65,6 +65,7 @@ static int __init load(void)
 	error = ubk_cgroup_init();
 	if (error)
 		goto no_cgroup;
+	ubk_breakpoints_init();
 	ubk_sites_init();
 	return 0;
 
@@ -91,6 +92,7 @@ module_init(load);
 static void __exit unload(void)
 {
 	ubk_sites_exit();
+	ubk_breakpoints_exit();
 	ubk_cgroup_exit();	/* no cgroup is enabled: the hook is gone */
 	ubk_tasks_exit();	/* no task is */
 	ubk_hook_exit();
