@@ -88,8 +88,8 @@ void begin_gap(ub_space &space, ub_thread &thread, const ub_regs &regs)
 	profiler::gap_begins(thread, start);
 }
 
-/* What was translated turned out not to pay: native again, for a while. Under the space's
- * lock. Return: what is to be retired, or null. */
+/* What was translated turned out not to pay: native again, for a while, and nobody goes on in its parts, as they
+ * learn no more. Under the space's lock. Return: what is to be retired, or null. */
 Translation *put_back(ub_space &space, Site &site)
 {
 	if (site.stage != Stage::kTranslated || !ub_settings.put_back)
@@ -97,7 +97,7 @@ Translation *put_back(ub_space &space, Site &site)
 	site.stage = Stage::kDeclined;
 	profiler::put_back(site.payoff, ubk_now_ns(), site.made_in_ns);
 	space.stat.rolled_back++;
-	return unpublish(space, site);
+	return linked(unpublish(space, site), unpublish_parts(space, site));
 }
 
 /* A window of translated gaps was timed: the faster side stays, and with it what there is to learn for it. */

@@ -35,7 +35,8 @@ bool Exploration::claim(ub_space &space, Site &site)
 {
 	SpaceLock lock(space);
 
-	if (site.exploring || !space.has_room_for_part() || !may_learn(space, ubk_now_ns()))
+	if (site.exploring || site.stage != profiler::Stage::kTranslated || !space.has_room_for_part() ||
+	    !may_learn(space, ubk_now_ns()))
 		return false;
 	site.exploring = true;
 	return true;

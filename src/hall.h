@@ -32,6 +32,18 @@ bool is_stale(const ub_space &space, const runtime::Translation &made, uint64_t 
 /* Takes a site's translation from the cache. Under the space's lock. Return: what is to be retired, or null. */
 runtime::Translation *unpublish(ub_space &space, const profiler::Site &site);
 
+/* The same of the parts that were made for it. */
+runtime::Translation *unpublish_parts(ub_space &space, const profiler::Site &site);
+
+/* A list of what is to be retired, with one more, if there is one. */
+inline runtime::Translation *linked(runtime::Translation *one, runtime::Translation *rest)
+{
+	if (!one)
+		return rest;
+	one->retired_next = rest;
+	return one;
+}
+
 /* The translation of what was made at code.address, which is no larger than it from now on; without memory, what was
  * made there is gone. Context: may sleep. */
 Result<runtime::Translation *> take_up(const translator::Reservation &code, UserAddr start,

@@ -29,12 +29,8 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 	if (!space.has_room() && !space.caches.gaps.find(site.start))
 		return Fault::kTooMany;
 
-	Translation *parts = whole ? count_out_parts(space, space.caches.parts.remove_of(site)) : nullptr;
-	Translation *replaced = unpublish(space, site);
-	if (replaced)
-		replaced->retired_next = parts;
-	else
-		replaced = parts;
+	Translation *parts = whole ? unpublish_parts(space, site) : nullptr;
+	Translation *replaced = linked(unpublish(space, site), parts);
 	space.caches.gaps.insert(translation);
 	space.stat.code_bytes += translation.code_bytes;
 	space.stat.translations++;
@@ -88,6 +84,11 @@ Translation *unpublish(ub_space &space, const Site &site)
 		space.stat.retired++;
 	}
 	return gone;
+}
+
+Translation *unpublish_parts(ub_space &space, const Site &site)
+{
+	return count_out_parts(space, space.caches.parts.remove_of(site));
 }
 
 Result<Translation *> take_up(const translator::Reservation &code, UserAddr start, const translator::Translated &made,

@@ -46,7 +46,7 @@ bool trim(ub_space &space, Site &site)
 		std::swap(site.calls, calls);
 		site.learned_count = site.ways_count = 0;
 		space.learning -= learned != nullptr;
-		parts = count_out_parts(space, space.caches.parts.remove_of(site));
+		parts = unpublish_parts(space, site);
 		gone = unpublish(space, site);
 		if (gone)
 			watch_again(site);

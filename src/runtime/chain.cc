@@ -328,7 +328,6 @@ extern "C" unsigned long ub_run_find(ub_run *run)
 {
 	Loop &loop = static_cast<Loop &>(*run);
 
-
 	loop.stopped = Stopped::kNoImage;
 	if (loop.thread->turn_native && loop.regs->ip == loop.thread->turn_at)
 		return 0;
