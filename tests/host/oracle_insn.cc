@@ -74,6 +74,9 @@ const char *why_forbidden(csh capstone, const cs_insn &insn)
 	/* 66 REX.W 0f ae /6 is clwb. Capstone 4 forgets the prefix. */
 	if (is(name, {"xsaveopt64"}) && insn.detail->x86.prefix[2] == 0x66)
 		return nullptr;
+	/* Programs may have it. Capstone 4 counts it among the privileged, with a REX prefix too. */
+	if (is(name, {"rdtscp"}))
+		return nullptr;
 	for (uint8_t group : {CS_GRP_PRIVILEGE, CS_GRP_CALL, CS_GRP_RET, CS_GRP_INT, CS_GRP_IRET})
 		if (cs_insn_group(capstone, &insn, group))
 			return "a privileged or far instruction, a call, a return or an interrupt";
@@ -288,6 +291,8 @@ OracleInsn oracle_insn(csh capstone, const cs_insn &insn)
 	if (starts(insn.mnemonic, {"movzx"}))
 		out.writes32 |= out.writes;
 	/* What a nop names it does not use. */
+	if (insn.id == X86_INS_NOP)
+		out.reads = 0;
 	if (insn.id != X86_INS_NOP && (out.writes | out.reads) & (1u << 4)) {
 		/* rsp is a base, and nothing else. */
 		bool as_operand = out.writes & (1u << 4);
