@@ -3,7 +3,6 @@
 #include "explore.h"
 
 #include <algorithm>
-#include <new>
 
 #include "runtime/publish.h"
 
@@ -70,15 +69,10 @@ Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp, s
 	request.stack = {state().stack, ubk_own_peek(sp, state().stack, sizeof(state().stack)) / sizeof(state().stack[0])};
 	request.stack_at_end = site_.stack_at_end();
 	request.budget.instructions = translator::kPartInstructions;
-	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
-
-	if (!code.address.value)
-		return Fault::kNoCodeSpace;
-	auto made = translator::translate(request, code, contract_, arena);
-	if (!made) {
-		ubk_code_release(code.address.value, code.bytes);
+	translator::Reservation code;
+	auto made = translate_into(code, request, contract_, arena);
+	if (!made)
 		return made.fault();
-	}
 	calls = made->calls;
 	return take_up(code, start, *made, site_);
 }
@@ -97,9 +91,8 @@ bool Exploration::add(Translation &part, std::span<const OpenCall> calls, uint64
 			space_.stat.code_bytes += part.code_bytes;
 			space_.stat.explored++;
 			site_.explored++;
-			for (const OpenCall &call : calls)
-				if (site_.calls)
-					site_.calls->add(call);
+			if (site_.calls)
+				site_.calls->add(calls);
 		}
 	}
 	runtime::retire(unused);

@@ -23,6 +23,9 @@ inline void watch_again(profiler::Site &site)
 /* Whether anything may be translated now. Under the space's lock. */
 bool may_learn(ub_space &space, uint64_t now_ns);
 
+/* A site's translation has left the cache. Under the space's lock. */
+void count_out(ub_space &space, const runtime::Translation &gone);
+
 /* A list of just unlinked parts has left the cache. Under the space's lock. Return: the list. */
 runtime::Translation *count_out_parts(ub_space &space, runtime::Translation *gone);
 
@@ -43,6 +46,10 @@ inline runtime::Translation *linked(runtime::Translation *one, runtime::Translat
 	one->retired_next = rest;
 	return one;
 }
+
+/* Reserves @code and translates into it; nothing stays reserved where that fails. Context: may sleep. */
+Result<translator::Translated> translate_into(translator::Reservation &code, const translator::Request &request,
+					       const sfi::Contract &contract, Arena &arena);
 
 /* The translation of what was made at code.address, which is no larger than it from now on; without memory, what was
  * made there is gone. Context: may sleep. */

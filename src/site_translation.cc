@@ -52,8 +52,7 @@ void keep_calls(ub_space &space, Site &site, std::span<const OpenCall> calls)
 		if (!site.calls)
 			return;
 		site.calls->clear();
-		for (const OpenCall &call : calls)
-			site.calls->add(call);
+		site.calls->add(calls);
 	}
 }
 
@@ -64,6 +63,13 @@ Translation *count_out_parts(ub_space &space, Translation *gone)
 	for (const Translation *each = gone; each; each = each->retired_next)
 		space.stat.code_bytes -= each->code_bytes;
 	return gone;
+}
+
+void count_out(ub_space &space, const Translation &gone)
+{
+	space.stat.code_bytes -= gone.code_bytes;
+	space.stat.translations--;
+	space.stat.retired++;
 }
 
 bool is_stale(const ub_space &space, const Translation &made, uint64_t since)
@@ -78,17 +84,26 @@ Translation *unpublish(ub_space &space, const Site &site)
 {
 	Translation *gone = space.caches.gaps.remove(site.start);
 
-	if (gone) {
-		space.stat.code_bytes -= gone->code_bytes;
-		space.stat.translations--;
-		space.stat.retired++;
-	}
+	if (gone)
+		count_out(space, *gone);
 	return gone;
 }
 
 Translation *unpublish_parts(ub_space &space, const Site &site)
 {
 	return count_out_parts(space, space.caches.parts.remove_of(site));
+}
+
+Result<translator::Translated> translate_into(translator::Reservation &code, const translator::Request &request,
+					       const sfi::Contract &contract, Arena &arena)
+{
+	code = {KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
+	if (!code.address.value)
+		return Fault::kNoCodeSpace;
+	auto made = translator::translate(request, code, contract, arena);
+	if (!made)
+		ubk_code_release(code.address.value, code.bytes);
+	return made;
 }
 
 Result<Translation *> take_up(const translator::Reservation &code, UserAddr start, const translator::Translated &made,
@@ -116,14 +131,11 @@ Result<Translation *> translate_site(ub_space &space, Site &site, const sfi::Con
 	request.stack = site.stack_at_start();
 	request.stack_at_end = site.stack_at_end();
 	request.vectors = site.vectors;
-	translator::Reservation code{KernelAddr(ubk_code_reserve(sfi::kImageMaxBytes)), sfi::kImageMaxBytes};
-
-	if (!code.address.value)
-		return Fault::kNoCodeSpace;
-	auto made = translator::translate(request, code, contract, arena);
+	translator::Reservation code;
+	auto made = translate_into(code, request, contract, arena);
 	if (!made) {
-		ubk_trace_translate(site.start.value, 0, 0, key(made.fault()));
-		ubk_code_release(code.address.value, code.bytes);
+		if (code.address.value)
+			ubk_trace_translate(site.start.value, 0, 0, key(made.fault()));
 		return made.fault();
 	}
 	ubk_trace_translate(site.start.value, made->guest_instructions, uint32_t(made->verified.image().bytes.size()), "ok");

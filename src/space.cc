@@ -94,9 +94,7 @@ extern "C" unsigned int ub_space_invalidate(ub_space *space, unsigned long start
 		space->journal.record(UserAddr(start), UserAddr(end));
 		gone = space->caches.gaps.remove_from(UserAddr(start), UserAddr(end));
 		for (Translation *each = gone; each; each = each->retired_next) {
-			space->stat.code_bytes -= each->code_bytes;
-			space->stat.translations--;
-			space->stat.retired++;
+			count_out(*space, *each);
 			/* Mapped again, it may become hot again. */
 			watch_again(*each->site);
 			each->site->learned_count = each->site->ways_count = 0;

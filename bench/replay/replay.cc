@@ -2,13 +2,14 @@
 /*
  * ub_replay FILE...: learns recorded gaps (record.c) as ub would, without running anything.
  *
- * Each gap is followed through the region that discover() made for its site, as an image
- * of it would be run. Where it leaves, the rest of the gap is explored, which counts as native, what was missed
- * is learned, and there is a new region before the site's next gap. The record is gone
- * through a few times. So it is seen what learning and its budgets can do, apart from
- * faults, polls, and the time that translations take. A line a pass:
+ * Each gap is followed through the region that discover() made for its site, as an image of it would be run, and
+ * through the parts that begin where it is left. Where there is none, the rest of the gap is explored, which counts as
+ * native, what was missed is learned, and there is a new region before the site's next gap. The record is gone through
+ * a few times. So it is seen what learning and its budgets can do, apart from faults, polls, and the time that
+ * translations take. A line a pass:
  *
- *	FILE pass N: gaps, instructions, the share translated, rounds so far, parts explored, exits by reason
+ *	FILE pass N: gaps, instructions, the share translated, rounds so far, parts explored and kept, crossings into
+ *	them, exits by reason
  *
  * and at the end the sites, with the sizes of their last images, and where gaps were left in the last pass.
  */
@@ -232,9 +233,7 @@ void discover_again(UserAddr start, Site &site, const sfi::Contract &contract)
 
 bool learn(Site &site, const Observation &missed)
 {
-	const bool known = std::any_of(site.learned.begin(), site.learned.end(), [&](const Observation &o) {
-		return o.from == missed.from && o.to == missed.to && o.calls == missed.calls;
-	});
+	const bool known = std::find(site.learned.begin(), site.learned.end(), missed) != site.learned.end();
 	if (!missed.from.value || known || site.learned.size() >= profiler::kMaxObservations)
 		return false;
 	site.learned.push_back(missed);
@@ -276,7 +275,6 @@ void explore(std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At at, 
 {
 	while (left.why && left.missed.from.value) {
 		const std::vector<UserAddr> open = open_calls(*at.region, left.context);
-		Part &part = parts[gap.ips[left.at]];
 		Request request = request_of(UserAddr(gap.ips[left.at]), *at.site);
 		request.open = open;
 		request.ways = {};
@@ -288,7 +286,7 @@ void explore(std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At at, 
 		if (!found)
 			return;
 		/* What it replaces was in use until now. */
-		part = {std::move(memory), *found, at.site};
+		parts[gap.ips[left.at]] = {std::move(memory), *found, at.site};
 		const Left next = go_on(parts, gap, left, at, totals);
 		if (next.missed == left.missed)
 			return;

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "base/address.h"
+#include "base/spread.h"
 
 namespace ub {
 
@@ -20,9 +21,7 @@ inline constexpr uint32_t kAnyCalls = ~uint32_t(0);
 
 constexpr uint32_t calls_within(uint32_t calls, UserAddr return_address)
 {
-	const uint64_t mixed = (calls + 1 + return_address.value) * 0x9e3779b97f4a7c15;
-
-	return uint32_t(mixed >> 33);	/* never kAnyCalls */
+	return uint32_t(spread(calls + 1 + return_address.value) >> 33);	/* never kAnyCalls */
 }
 
 struct Observation {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The three sieves of profiler.h. */
 
+#include "base/spread.h"
 #include "kernel/services.h"
 #include "profiler/profiler.h"
 
@@ -23,7 +24,7 @@ constexpr uint32_t kSideBit = 40;
  * same one sampled each time. */
 uint32_t next_sample(uint32_t interval, uint64_t now_ns)
 {
-	uint32_t random = uint32_t((now_ns ^ now_ns >> 7) * 0x9e3779b97f4a7c15 >> 33);
+	uint32_t random = uint32_t(spread(now_ns ^ now_ns >> 7) >> 33);
 
 	return 1 + random % (2 * interval - 1);
 }
@@ -86,7 +87,7 @@ uint64_t gap_ends(ub_thread &thread)
 /* Spread, as next_sample() is. */
 void draw_turn(ub_thread &thread, const Site &site)
 {
-	const uint64_t random = thread.count[UB_COUNT_exits] * 0x9e3779b97f4a7c15;
+	const uint64_t random = spread(thread.count[UB_COUNT_exits]);
 
 	if (random >> (site.payoff.decided ? kDecidedTurns : kTrialTurns))
 		return;
@@ -96,7 +97,7 @@ void draw_turn(ub_thread &thread, const Site &site)
 
 bool native_turn_due(const ub_thread &thread)
 {
-	return !(thread.count[UB_COUNT_entries] * 0x9e3779b97f4a7c15 >> kDecidedTurns);
+	return !(spread(thread.count[UB_COUNT_entries]) >> kDecidedTurns);
 }
 
 bool of_use(const Site &site)

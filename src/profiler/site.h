@@ -49,14 +49,16 @@ public:
 
 		return entry.calls == calls ? &entry : nullptr;
 	}
-	void add(const OpenCall &call)
+	void add(std::span<const OpenCall> calls)
 	{
-		OpenCall &entry = entries_[place_of(call.calls)];
+		for (const OpenCall &call : calls) {
+			OpenCall &entry = entries_[place_of(call.calls)];
 
-		if (entry.calls != call.calls && count_ == kMost)
-			return;
-		count_ += entry.calls != call.calls;
-		entry = call;
+			if (entry.calls != call.calls && count_ == kMost)
+				continue;
+			count_ += entry.calls != call.calls;
+			entry = call;
+		}
 	}
 	void clear()
 	{

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 
+#include "base/spread.h"
 #include "profiler/site.h"
 #include "runtime/chain.h"
 #include "runtime/run.h"
@@ -82,7 +83,7 @@ void grant(Loop &loop, uint32_t most)
  * in turn. 0 to 7. */
 uint32_t jitter(const ub_thread &thread)
 {
-	return uint32_t(thread.count[UB_COUNT_entries] * 0x9e3779b97f4a7c15 >> 61);
+	return uint32_t(spread(thread.count[UB_COUNT_entries]) >> 61);
 }
 
 /* For a trial. */

@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "base/arena.h"
+#include "base/spread.h"
 
 namespace ub::translator {
 
@@ -72,7 +73,7 @@ private:
 
 	uint32_t place_of(uint64_t key) const
 	{
-		uint32_t i = uint32_t((key * 0x9e3779b97f4a7c15) >> 32) & mask_;
+		uint32_t i = uint32_t(spread(key) >> 32) & mask_;
 		while (taken(i) && entries_[places_[i]].key != key)
 			i = (i + 1) & mask_;
 		return i;

@@ -9,6 +9,7 @@
 
 #include <Zydis/DecoderTypes.h>
 
+#include "base/spread.h"
 #include "translator/insn.h"
 
 namespace ub::translator {
@@ -99,7 +100,7 @@ private:
 		const bool alone = escaped ? row == 0x80
 					   : row == 0x50 || row == 0x70 || row == 0xb0 || (opcode & 0xfc) == 0xe8;
 		const uint64_t key = (bytes & (alone ? 0xff : 0xffff)) | uint64_t(escaped) << 16 | (head & 0xff) << 17;
-		return uint32_t(key * 0x9e3779b97f4a7c15 >> 51) % kPlaces;
+		return uint32_t(spread(key) >> 51) % kPlaces;
 	}
 
 	KeptInsn &at(uint32_t i) { return reinterpret_cast<KeptInsn *>(kept_)[i]; }

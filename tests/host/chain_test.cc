@@ -148,7 +148,7 @@ TEST_F(Chains, a_loop_polls)
 		code_.raw({0xb9});				/* mov ecx, imm32 */
 		code_.imm32(kTurns);
 		code_.bind(head);
-		code_.raw({0x49, 0xff, 0xc4});			/* inc r12 */
+		inc_r12(code_);
 		code_.raw({0xff, 0xc9});			/* dec ecx */
 		code_.jcc(5, head);
 	});
@@ -180,7 +180,7 @@ TEST_F(Chains, invalidation_ends_a_chain)
 {
 	unsigned long calls = 0, dropped = 0;
 
-	loop(SYS_getppid, kCalls, [&] { code_.raw({0x49, 0xff, 0xc4}); });
+	loop(SYS_getppid, kCalls, [&] { inc_r12(code_); });
 	process_->state.regs.r12 = 0;
 	on_syscall = [&](ub_regs *) {
 		if (++calls % 2000 == 0)
@@ -240,7 +240,7 @@ TEST_F(Chains, a_full_arena_is_room_wanted)
 
 	while (const unsigned long at = ubk_code_reserve(64 << 10))
 		taken.push_back(at);
-	loop(SYS_getppid, kCalls, [&] { code_.raw({0x49, 0xff, 0xc4}); /* inc r12 */ });
+	loop(SYS_getppid, kCalls, [&] { inc_r12(code_); });
 	process_->state.regs.r12 = 0;
 	EXPECT_EQ(finish().state.regs.r12, kCalls);
 	EXPECT_EQ(process_->count(UB_COUNT_chained), 0u);
@@ -253,7 +253,7 @@ TEST_F(Chains, a_full_arena_is_room_wanted)
 TEST_F(Chains, a_fault_is_the_programs)
 {
 	loop(SYS_getppid, kCalls, [&] {
-		code_.raw({0x49, 0xff, 0xc4});			/* inc r12 */
+		inc_r12(code_);
 		code_.raw({0x4c, 0x89, 0x65, 0x00});		/* mov [rbp], r12 */
 		code_.raw({0x81, 0xfb});			/* cmp ebx, imm32 */
 		code_.imm32(kCalls / 2);

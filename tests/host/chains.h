@@ -28,6 +28,11 @@ inline void exit_group(Code &code)
 	code.syscall();
 }
 
+inline void inc_r12(Code &code)
+{
+	code.raw({0x49, 0xff, 0xc4});
+}
+
 class Chains : public testing::Test {
 protected:
 	Chains() : guest_(kHighBase), code_(guest_.code()), pages_(code_pages_in_use()), process_(new Process(guest_))

@@ -5,7 +5,6 @@
  */
 #include "chains.h"
 
-#include "runtime/run.h"
 #include "space.h"
 
 namespace host {
@@ -32,7 +31,7 @@ TEST_F(Learning, calls_are_learned)
 
 	code_.jmp(start);
 	code_.bind(function);
-	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+	inc_r12(code_);
 	code_.call(other);
 	code_.ret();
 	code_.bind(other);
@@ -59,7 +58,7 @@ TEST_F(Learning, a_gap_is_learned_at_one_go)
 
 	code_.jmp(start);
 	code_.bind(inner);
-	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+	inc_r12(code_);
 	code_.ret();
 	code_.bind(outer);
 	for (int i = 0; i < kFunctions; i++) {
@@ -92,7 +91,7 @@ TEST_F(Learning, a_gap_longer_than_a_translation_chains)
 
 	loop(SYS_getppid, kFew, [&] {
 		for (int i = 0; i < kInstructions; i++)
-			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+			inc_r12(code_);
 	});
 	process_->state.regs.r12 = 0;
 	const Ended ended = finish();
@@ -110,7 +109,7 @@ TEST_F(Learning, parts_use_vector_registers)
 
 	loop(SYS_getppid, kFew, [&] {
 		for (int i = 0; i < kInstructions; i++)
-			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+			inc_r12(code_);
 		code_.raw({0x66, 0x0f, 0xd4, 0xc1});		/* paddq xmm0, xmm1 */
 	});
 	const uint64_t one[2] = {1, 2}, zero[2] = {0, 0};
@@ -138,7 +137,7 @@ TEST_F(Learning, work_ends_a_chain_of_parts)
 		code_.imm32(3);
 		code_.bind(head);
 		for (int i = 0; i < 9000; i++)
-			code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+			inc_r12(code_);
 		code_.raw({0xff, 0xc9});			/* dec ecx */
 		code_.jcc(5, head);
 	});
@@ -162,7 +161,7 @@ TEST_F(Learning, explorations_stay_within_a_spaces_room)
 
 	code_.jmp(start);
 	code_.bind(function);
-	code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
+	inc_r12(code_);
 	code_.ret();
 	code_.bind(start);
 	loop(SYS_getppid, kCalls, [&] {
@@ -182,15 +181,21 @@ TEST_F(Learning, explorations_stay_within_a_spaces_room)
 	EXPECT_EQ(process_->stat().explored, 0u);
 }
 
+/* What leaves an image each time: an instruction that is never translated. */
+void count_and_leave(Code &code)
+{
+	inc_r12(code);
+	code.raw({0x31, 0xc0, 0x31, 0xc9});	/* xor eax, eax; xor ecx, ecx */
+	code.raw({0x53, 0x0f, 0xa2, 0x5b});	/* push rbx; cpuid; pop rbx */
+}
+
 /* A gap that is left each time for an instruction that is never translated, which takes longer than
  * to run it natively from the beginning, is put back. */
 TEST_F(Chains, a_futile_site_is_put_back)
 {
 	slow_exits = true;
 	loop(SYS_getppid, kCalls, [&] {
-		code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-		code_.raw({0x31, 0xc0, 0x31, 0xc9});	/* xor eax, eax; xor ecx, ecx */
-		code_.raw({0x53, 0x0f, 0xa2, 0x5b});	/* push rbx; cpuid; pop rbx */
+		count_and_leave(code_);
 	});
 	process_->state.regs.r12 = 0;
 	const Ended ended = finish();
@@ -208,9 +213,7 @@ TEST_F(Chains, a_futile_site_among_others_is_put_back)
 	loop(SYS_getppid, kCalls, [&] {
 		set_eax(code_, SYS_getuid);
 		code_.syscall();
-		code_.raw({0x49, 0xff, 0xc4});		/* inc r12 */
-		code_.raw({0x31, 0xc0, 0x31, 0xc9});	/* xor eax, eax; xor ecx, ecx */
-		code_.raw({0x53, 0x0f, 0xa2, 0x5b});	/* push rbx; cpuid; pop rbx */
+		count_and_leave(code_);
 	});
 	process_->state.regs.r12 = 0;
 	const Ended ended = finish();
@@ -226,7 +229,7 @@ TEST_F(Chains, a_futile_site_among_others_is_put_back)
 TEST_F(Chains, a_site_that_does_not_pay_is_put_back)
 {
 	slow_runs = true;
-	loop(SYS_getppid, 4 * kCalls, [&] { code_.raw({0x49, 0xff, 0xc4}); /* inc r12 */ });
+	loop(SYS_getppid, 4 * kCalls, [&] { inc_r12(code_); });
 	process_->state.regs.r12 = 0;
 	const Ended ended = finish();
 	slow_runs = false;
