@@ -104,21 +104,6 @@ UB_CASE(hints, what_was_seen_comes_first)
 	CHECK_EQ(exit_of(*one, ExitReason::kSyscall)->ip, kGuest + 8);
 }
 
-UB_CASE(hints, calls_by_hint_are_eager)
-{
-	Translator translate(test);
-	/* call [rip + 3]; syscall; 1: ret; and a pointer to 1 */
-	constexpr ub::testing::Bytes kCode("\xff\x15\x03\x00\x00\x00\x0f\x05\xc3\x08\x10\x00\x00\x00\x7f\x00\x00");
-	const Observation seen[] = {{kGuest, kGuest + 8}};
-
-	translate.budget.eager_instructions = 0;
-	const auto unseen = translate(kCode);
-	CHECK(unseen);
-	CHECK(!exit_of(*unseen, ExitReason::kSyscall));
-	CHECK_EQ(exit_of(*unseen, ExitReason::kTarget)->ip, kGuest);
-	CHECK_EQ(exit_of(*translate(kCode, seen), ExitReason::kSyscall)->ip, kGuest + 8);
-}
-
 /* What all these begin with: a call, and what it returns to. They are entered behind it. */
 #define CALLER "\xe8\x02\x00\x00\x00\x0f\x05"
 constexpr int64_t kCaller = 7;
@@ -290,28 +275,6 @@ UB_CASE(hints, a_register_that_was_loaded_is_a_pointer)
 				      "\x10\x10\x00\x00\x00\x7f\x00\x00");
 	CHECK(before);
 	CHECK_EQ(exit_of(*before, ExitReason::kSyscall)->ip, kGuest + 16);
-}
-
-UB_CASE(hints, open_calls_were_made)
-{
-	Translator translate(test);
-	/* call 1f; syscall; 1: ret */
-	constexpr ub::testing::Bytes kDirect("\xe8\x02\x00\x00\x00\x0f\x05\xc3\x90\x90\x90");
-	/* mov r12, [rip + 7]; call r12; syscall; 1: ret; nop; and a pointer to 1 */
-	constexpr ub::testing::Bytes kIndirect("\x4c\x8b\x25\x07\x00\x00\x00\x41\xff\xd4\x0f\x05\xc3\x90"
-					       "\x0c\x10\x00\x00\x00\x7f\x00\x00");
-	const uint64_t after_nops[] = {1, ~uint64_t(0), kGuest.value + 8 + 5, kGuest.value + 8 + 10};
-
-	translate.budget.eager_instructions = 0;
-	CHECK(!exit_of(*translate(kDirect), ExitReason::kSyscall));
-	CHECK(!exit_of(*translate(kIndirect), ExitReason::kSyscall));
-
-	/* Behind nops, as nothing can be read before the guest's code. */
-	translate.skipped = 8;
-	translate.stack_at_end = after_nops;
-	CHECK(exit_of(*translate("\x90\x90\x90\x90\x90\x90\x90\x90\xe8\x02\x00\x00\x00\x0f\x05\xc3"), ExitReason::kSyscall));
-	CHECK(exit_of(*translate("\x90\x90\x90\x90\x90\x90\x90\x90\x4c\x8b\x25\x07\x00\x00\x00\x41\xff\xd4\x0f\x05\xc3\x90"
-				 "\x14\x10\x00\x00\x00\x7f\x00\x00"), ExitReason::kSyscall));
 }
 
 } // namespace

@@ -39,71 +39,70 @@ UB_CASE(translate, calls_return_to_where_they_came_from)
 	CHECK(!exit_of(*t, ExitReason::kCold));
 }
 
-UB_CASE(translate, calls_not_seen_are_cold_without_an_eager_budget)
-{
-	Translator translate(test);
-	const Observation learned[] = {{kGuest, kGuest + 7}};
-
-	translate.budget.eager_instructions = 0;
-	const auto unseen = translate("\xe8\x02\x00\x00\x00\x0f\x05\xc3");
-	CHECK(unseen);
-	const ub::sfi::Exit *cold = exit_of(*unseen, ExitReason::kCold);
-	CHECK(cold);
-	CHECK_EQ(cold->ip, kGuest);
-	CHECK_EQ(cold->from, kGuest);
-	CHECK_EQ(cold->to, kGuest + 7);
-
-	const auto seen = translate("\xe8\x02\x00\x00\x00\x0f\x05\xc3", learned);
-	CHECK(seen);
-	CHECK(!exit_of(*seen, ExitReason::kCold));
-}
-
 /* One function, called from two places: what it does for one caller is not expected for the other. */
 UB_CASE(translate, what_is_learned_holds_within_the_same_calls)
 {
 	Translator translate(test);
 	const uint32_t first = ub::calls_within(ub::kNoCalls, kGuest + 5);
 	const uint32_t second = ub::calls_within(ub::kNoCalls, kGuest + 10);
-	const Observation learned[] = {{kGuest, kGuest + 12}, {kGuest + 5, kGuest + 12},
-				       {kGuest + 12, kGuest + 18, first}};
+	const Observation learned[] = {{kGuest + 12, kGuest + 16, first}, {kGuest + 12, kGuest + 14, second}};
 
-	/* call 1f; call 1f; syscall; 1: call 2f; ret; 2: ret */
-	translate.budget.eager_instructions = 0;
-	const auto t = translate("\xe8\x07\x00\x00\x00\xe8\x02\x00\x00\x00\x0f\x05"
-				 "\xe8\x01\x00\x00\x00\xc3\xc3", learned);
+	/* call 1f; call 1f; syscall; 1: jz 2f; nop; ret; 2: ret */
+	translate.budget.unlikely = 0;
+	const auto t = translate("\xe8\x07\x00\x00\x00\xe8\x02\x00\x00\x00\x0f\x05\x74\x02\x90\xc3\xc3", learned);
 	CHECK(t);
-	CHECK_EQ(exits_of(*t, ExitReason::kCold), 1);
-	const ub::sfi::Exit *cold = exit_of(*t, ExitReason::kCold);
-	CHECK_EQ(cold->from, kGuest + 12);
-	CHECK_EQ(cold->to, kGuest + 18);
-	CHECK_EQ(cold->calls, second);
-}
-
-/* Two ways lead on to the same block, and for neither is there a budget: both can be learned. */
-UB_CASE(translate, a_block_that_the_eager_budget_leaves_out_is_cold)
-{
-	Translator translate(test);
-	uint32_t cold = 0;
-
-	/* call 1f; syscall; 1: jz 2f; nop; 2: nop; ret */
-	translate.budget.eager_instructions = 2;
-	const auto t = translate("\xe8\x02\x00\x00\x00\x0f\x05\x74\x01\x90\x90\xc3");
-	CHECK(t);
-	CHECK(!exit_of(*t, ExitReason::kBudget));
+	CHECK_EQ(exits_of(*t, ExitReason::kCold), 2);
 	for (const ub::sfi::Exit &exit : t->verified.image().exits) {
 		if (exit.reason != ExitReason::kCold)
 			continue;
-		cold++;
-		CHECK(exit.from == kGuest + 7 || exit.from == kGuest + 9);
-		CHECK_EQ(exit.to, kGuest + 10);
+		CHECK_EQ(exit.from, kGuest + 12);
+		CHECK_EQ(exit.calls, exit.to == kGuest + 16 ? second : first);
+		CHECK_EQ(exit.to, exit.calls == second ? kGuest + 16 : kGuest + 14);
 	}
-	CHECK_EQ(cold, 2u);
+}
 
-	const Observation learned[] = {{kGuest + 9, kGuest + 10}};
-	const auto seen = translate("\xe8\x02\x00\x00\x00\x0f\x05\x74\x01\x90\x90\xc3", learned);
-	CHECK(seen);
-	CHECK(!exit_of(*seen, ExitReason::kCold));
-	CHECK_EQ(exit_of(*seen, ExitReason::kSyscall)->ip, kGuest + 7);
+/* jz 1f; nop; syscall; 1: nop; syscall */
+constexpr ub::testing::Bytes kSides("\x74\x03\x90\x0f\x05\x90\x0f\x05");
+
+/* Of a branch that was not seen, the side that is jumped to: the more was learned the less of such is translated. */
+UB_CASE(translate, what_is_not_expected_is_cold)
+{
+	Translator translate(test);
+	Observation elsewhere[10];
+
+	for (int i = 0; i < 10; i++)
+		elsewhere[i] = {kGuest + 100, kGuest + (200 + i)};
+	const auto both = translate(kSides);
+	CHECK(both);
+	CHECK(!exit_of(*both, ExitReason::kCold));
+	CHECK_EQ(exits_of(*both, ExitReason::kSyscall), 2);
+
+	translate.budget.unlikely = 10;
+	const auto one = translate(kSides, elsewhere);
+	CHECK(one);
+	CHECK_EQ(exits_of(*one, ExitReason::kSyscall), 1);
+	const ub::sfi::Exit *cold = exit_of(*one, ExitReason::kCold);
+	CHECK(cold);
+	CHECK_EQ(cold->from, kGuest);
+	CHECK_EQ(cold->to, kGuest + 5);
+
+	/* jmp 2f; 1: syscall; 2: nop; jz 1b; nop; syscall: loops go on */
+	const auto loop = translate("\xeb\x02\x0f\x05\x90\x74\xfb\x90\x0f\x05", elsewhere);
+	CHECK(loop);
+	CHECK_EQ(exit_of(*loop, ExitReason::kCold)->to, kGuest + 7);
+}
+
+UB_CASE(translate, what_was_seen_is_expected)
+{
+	Translator translate(test);
+	const Observation jumped[] = {{kGuest, kGuest + 5}};
+	const Observation both[] = {{kGuest, kGuest + 5}, {kGuest, kGuest + 2}};
+
+	translate.budget.unlikely = 0;
+	const auto one = translate(kSides, jumped);
+	CHECK(one);
+	CHECK_EQ(exit_of(*one, ExitReason::kCold)->to, kGuest + 2);
+	CHECK(!exit_of(*translate(kSides, both), ExitReason::kCold));
 }
 
 UB_CASE(translate, many_targets_are_compared_in_groups)

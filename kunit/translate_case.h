@@ -46,7 +46,6 @@ public:
 		request.start = guest + skipped;
 		request.learned = learned;
 		request.stack = stack;
-		request.stack_at_end = stack_at_end;
 		request.budget = budget;
 		request.vectors = vectors;
 		return translator::translate(request, {KernelAddr(code_), code_bytes}, contract, arena, dump, &refusal);
@@ -54,7 +53,7 @@ public:
 
 	sfi::Contract contract;
 	translator::Budget budget;
-	std::span<const uint64_t> stack, stack_at_end;
+	std::span<const uint64_t> stack;
 	bool vectors = true;
 	sfi::Refusal refusal;
 	UserAddr guest = kGuest;

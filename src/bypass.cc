@@ -83,7 +83,7 @@ void begin_gap(ub_space &space, ub_thread &thread, const ub_regs &regs)
 	if (site) {
 		site->syscall = int32_t(regs.orig_ax);
 		if (profiler::may_become_hot(*site))
-			profiler::keep_stack_at_start(*site, regs.sp);
+			profiler::keep_stack(*site, regs.sp);
 	}
 	profiler::gap_begins(thread, start);
 }
@@ -128,7 +128,7 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 	Observation *memory = nullptr;
 
 	if (chain.missed.from.value && !site.learned && space.learning < kMaxLearning)
-		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * (profiler::kMaxObservations + kMaxWays)));
+		memory = static_cast<Observation *>(ubk_alloc(sizeof(Observation) * profiler::kMaxObservations));
 
 	uint64_t now_ns = ubk_now_ns();
 	{
@@ -148,12 +148,12 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 	ubk_free(memory);
 }
 
-/* Runs from regs->ip on, with what is there in @first. Return: true if the chain has ended by a branch that no
- * translation knows. */
-bool run(ub_space &space, const runtime::Cache &first, ub_thread &thread, ub_regs &regs, runtime::Reach reach,
-	 runtime::Chain &chain)
+/* Runs from regs->ip on, behind a syscall or where the chain has left its gap by a branch that it does not know. Return:
+ * whether anything ran; if not, the chain is as it was. */
+bool run(ub_space &space, ub_thread &thread, ub_regs &regs, runtime::Reach reach, runtime::Chain &chain)
 {
-	const runtime::Chain next = runtime::run_chain(space.caches, first, thread, regs, reach, chain.timing);
+	const bool inside = chain.end == runtime::ChainEnd::kExit;
+	const runtime::Chain next = runtime::run_chain(space.caches, thread, regs, reach, inside ? &chain : nullptr);
 
 	if (!next.ran)
 		return false;
@@ -162,7 +162,7 @@ bool run(ub_space &space, const runtime::Cache &first, ub_thread &thread, ub_reg
 		learn_from(space, chain);
 	if (chain.weigh)
 		weigh(space, *chain.weigh);
-	return chain.missed.from.value;
+	return true;
 }
 
 /* Goes through the rest of the gap. */
@@ -179,7 +179,7 @@ bool run(ub_space &space, const runtime::Cache &first, ub_thread &thread, ub_reg
 			if (!exploration.go_on(chain, regs))
 				return;
 			chain.timing = {};	/* no gap takes as long another time */
-			if (!run(space, space.caches.parts, thread, regs, runtime::Reach::kGap, chain))
+			if (!run(space, thread, regs, runtime::Reach::kGap, chain) || !chain.missed.from.value)
 				return;
 		}
 	}
@@ -189,12 +189,12 @@ bool run(ub_space &space, const runtime::Cache &first, ub_thread &thread, ub_reg
 runtime::Chain run_chains(ub_space &space, ub_thread &thread, ub_regs &regs)
 {
 	runtime::Chain chain;
-	bool left = run(space, space.caches.gaps, thread, regs, runtime::Reach::kChain, chain);
+	run(space, thread, regs, runtime::Reach::kChain, chain);
 
 	/* There may be a part that a chain cannot go on with: it wants vector registers. */
-	if (left && space.caches.parts.may_have(UserAddr(regs.ip)))
-		left = run(space, space.caches.parts, thread, regs, runtime::Reach::kChain, chain);
-	if (left)
+	if (chain.missed.from.value && space.caches.parts.may_have(UserAddr(regs.ip)))
+		run(space, thread, regs, runtime::Reach::kChain, chain);
+	if (chain.missed.from.value)
 		explore(space, thread, regs, chain);
 	return chain;
 }
@@ -219,6 +219,25 @@ void leave_inside(ub_thread &thread, const ub_regs &regs, const runtime::Chain &
 	profiler::draw_turn(thread, *chain.site);
 	if (chain.timing.site && chain.reason != sfi::ExitReason::kPoll)
 		profiler::gap_left(thread, chain.timing.site->start, chain.timing.from_ns);
+}
+
+Result<Translation *> translate_in(void *memory, size_t bytes, ub_space &space, Site &site, uint64_t since)
+{
+	Arena arena(memory, bytes);
+
+	return translate_site(space, site, g_contract, arena, since);
+}
+
+/* In memory that is too much to be kept. */
+Result<Translation *> translate_wide(ub_space &space, Site &site, uint64_t since)
+{
+	void *memory = ubk_alloc(translator::kWideArenaBytes);
+
+	if (!memory)
+		return Fault::kNoMemory;
+	auto done = translate_in(memory, translator::kWideArenaBytes, space, site, since);
+	ubk_free(memory);
+	return done;
 }
 
 /* Why a site has no translation: whether to try again. Under the space's lock. */
@@ -309,7 +328,7 @@ extern "C" void ub_thread_join(ub_thread *thread, ub_space *space)
 	thread->buckets = space ? space->caches.gaps.buckets() : nullptr;
 }
 
-extern "C" void ub_before_syscall(ub_thread *thread, const ub_regs *regs)
+extern "C" void ub_before_syscall(ub_thread *thread)
 {
 	ub_space &space = *thread->space;
 	UserAddr start(thread->gap_start_ip);
@@ -324,8 +343,6 @@ extern "C" void ub_before_syscall(ub_thread *thread, const ub_regs *regs)
 			weigh(space, *site);
 		return;
 	}
-	if (profiler::may_become_hot(*site))
-		profiler::keep_stack_at_end(*site, regs->sp);
 	SpaceLock lock(space);
 	uint64_t now_ns = thread->gap_start_ns + gap_ns;
 
@@ -389,8 +406,8 @@ extern "C" void ub_translate(ub_space *space)
 			return;
 
 		uint64_t begin_ns = ubk_now_ns();
-		Arena arena(attempt.memory(), translator::kArenaBytes);
-		auto done = translate_site(*space, *site, g_contract, arena, since);
+		auto done = site->wide ? translate_wide(*space, *site, since)
+				       : translate_in(attempt.memory(), translator::kArenaBytes, *space, *site, since);
 
 		SpaceLock lock(*space);
 		uint64_t end_ns = ubk_now_ns();

@@ -175,7 +175,7 @@ void ub_after_syscall(struct ub_thread *thread, struct ub_regs *regs);
  * The hook calls it only when thread->gap_start_ip is not 0, before the original.
  * Context: process context of the thread. Timing only: changes nothing but @thread and sites.
  */
-void ub_before_syscall(struct ub_thread *thread, const struct ub_regs *regs);
+void ub_before_syscall(struct ub_thread *thread);
 
 /**
  * ub_translate - make the translations that were asked for in a space

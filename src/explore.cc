@@ -32,13 +32,20 @@ uint32_t unfold(const profiler::OpenCalls &all, uint32_t calls, std::span<UserAd
 
 bool Exploration::claim(ub_space &space, Site &site)
 {
-	SpaceLock lock(space);
+	Translation *gone = nullptr;
+	bool claimed;
+	{
+		SpaceLock lock(space);
 
-	if (site.exploring || site.stage != profiler::Stage::kTranslated || !space.has_room_for_part() ||
-	    !may_learn(space, ubk_now_ns()))
-		return false;
-	site.exploring = true;
-	return true;
+		if (site.exploring || site.stage != profiler::Stage::kTranslated || !may_learn(space, ubk_now_ns()))
+			return false;
+		/* Those still of use are made anew. */
+		if (!space.has_room_for_part())
+			gone = count_out_parts(space, space.caches.parts.remove_from(UserAddr(0), UserAddr(~uint64_t(0))));
+		claimed = site.exploring = space.has_room_for_part();
+	}
+	runtime::retire(gone);
+	return claimed;
 }
 
 Exploration::Exploration(ub_space &space, Site &site, const sfi::Contract &contract, uint64_t until_ns)
@@ -56,25 +63,27 @@ Exploration::~Exploration()
 		want(space_, site_, ubk_now_ns());
 }
 
-/* @open: known to be open where it begins. @calls: that it has followed, in the arena. */
-Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp, std::span<const UserAddr> open,
-						  Arena &arena, std::span<const OpenCall> &calls)
+/* @calls: open where it begins, as observations have them. @open: these, if they are known. @followed: by it, in
+ * the arena. */
+Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp, uint32_t calls, std::span<const UserAddr> open,
+						  Arena &arena, std::span<const OpenCall> &followed)
 {
 	translator::Request request;
 
 	request.mm = space_.mm;
 	request.start = start;
 	request.open = open;
+	request.calls = calls;
 	request.learned = site_.observations();
 	request.stack = {state().stack, ubk_own_peek(sp, state().stack, sizeof(state().stack)) / sizeof(state().stack[0])};
-	request.stack_at_end = site_.stack_at_end();
 	request.budget.instructions = translator::kPartInstructions;
+	request.budget.unlikely = 0;
 	translator::Reservation code;
 	auto made = translate_into(code, request, contract_, arena);
 	if (!made)
 		return made.fault();
-	calls = made->calls;
-	return take_up(code, start, *made, site_);
+	followed = made->calls;
+	return take_up(code, request, *made, site_);
 }
 
 /* Into the cache, in the place of one that knew less. False: it cannot be, and is gone. */
@@ -86,7 +95,7 @@ bool Exploration::add(Translation &part, std::span<const OpenCall> calls, uint64
 		runtime::Cache &parts = space_.caches.parts;
 
 		if (space_.has_room_for_part() && !is_stale(space_, part, since) && site_.stage == profiler::Stage::kTranslated) {
-			unused = count_out_parts(space_, parts.remove(part.start()));
+			unused = count_out_parts(space_, parts.remove(part.start(), part.calls));
 			parts.insert(part);
 			space_.stat.code_bytes += part.code_bytes;
 			space_.stat.explored++;
@@ -112,7 +121,7 @@ bool Exploration::make_part(UserAddr start, uint64_t sp, uint32_t calls)
 		if (site_.calls)
 			open = unfold(*site_.calls, calls, state().open);
 	}
-	const auto part = translate_part(start, sp, {state().open, open}, arena, followed);
+	const auto part = translate_part(start, sp, calls, {state().open, open}, arena, followed);
 	return part && add(**part, followed, since);
 }
 
@@ -128,7 +137,7 @@ bool Exploration::go_on(const runtime::Chain &left, ub_regs &regs)
 	{
 		/* A part that begins with a branch may have been left by it, for a target that it does not know. */
 		SpaceLock lock(space_);
-		there = !left.stuck && space_.caches.parts.find(start);
+		there = !left.stuck && space_.caches.parts.find(start, left.missed.calls);
 	}
 	if (!there) {
 		made_for_ = left.missed;

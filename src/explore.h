@@ -7,11 +7,13 @@
  * what follows: a part, which is small, begins where the run has left, and knows what calls are open there. It is
  * published, verified and run like any translation, up to the next branch that is new, or the gap's end.
  *
- * Parts stay: chains go on in them wherever they begin (ub_run_leave()). The site's next translation knows all
- * that was learned, and takes their place where it has room for it; what lies beyond its size is left to them.
+ * Parts stay: chains go on in them wherever they begin, within the same calls (ub_run_leave()). The site's next
+ * translation knows all that was learned, and takes their place where it has room for it; what lies beyond its
+ * size is left to them. A space has room for so many; when it is full, all of them go.
  *
- * It takes the thread some tenths of a millisecond a part; it is kept no longer than by a chain (chain_max_us), and
- * there are so many parts in a space, for so much of its time (Allowance). One thread at a time explores a site. No system call is made meanwhile, as some never return (seccomp kills), and what is held here would be lost.
+ * It takes the thread some tenths of a millisecond a part; it is kept no longer than by a chain (chain_max_us),
+ * and for so much of its time (Allowance). One thread at a time explores a site. No system call is made
+ * meanwhile, as some never return (seccomp kills), and what is held here would be lost.
  */
 #pragma once
 
@@ -49,8 +51,9 @@ private:
 	};
 
 	State &state() const { return *static_cast<State *>(attempt_.memory()); }
-	Result<runtime::Translation *> translate_part(UserAddr start, uint64_t sp, std::span<const UserAddr> open,
-						      Arena &arena, std::span<const OpenCall> &calls);
+	Result<runtime::Translation *> translate_part(UserAddr start, uint64_t sp, uint32_t calls,
+						      std::span<const UserAddr> open, Arena &arena,
+						      std::span<const OpenCall> &followed);
 	bool add(runtime::Translation &part, std::span<const OpenCall> calls, uint64_t since);
 	bool make_part(UserAddr start, uint64_t sp, uint32_t calls);
 

@@ -53,7 +53,7 @@ Result<translator::Translated> translate_into(translator::Reservation &code, con
 
 /* The translation of what was made at code.address, which is no larger than it from now on; without memory, what was
  * made there is gone. Context: may sleep. */
-Result<runtime::Translation *> take_up(const translator::Reservation &code, UserAddr start,
+Result<runtime::Translation *> take_up(const translator::Reservation &code, const translator::Request &request,
 				       const translator::Translated &made, profiler::Site &site);
 
 /* Translates a site's gap as it is known, and publishes that in place of what is there. @since: of the journal,

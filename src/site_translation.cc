@@ -56,6 +56,15 @@ void keep_calls(ub_space &space, Site &site, std::span<const OpenCall> calls)
 	}
 }
 
+/* The next time there is more room, if that is what was wanted. */
+void widen(ub_space &space, Site &site, bool whole)
+{
+	SpaceLock lock(space);
+
+	if (!whole && !site.wide)
+		site.wide = site.pending = true;
+}
+
 } // namespace
 
 Translation *count_out_parts(ub_space &space, Translation *gone)
@@ -106,13 +115,13 @@ Result<translator::Translated> translate_into(translator::Reservation &code, con
 	return made;
 }
 
-Result<Translation *> take_up(const translator::Reservation &code, UserAddr start, const translator::Translated &made,
-			      Site &site)
+Result<Translation *> take_up(const translator::Reservation &code, const translator::Request &request,
+			      const translator::Translated &made, Site &site)
 {
 	const uint32_t bytes = uint32_t(made.verified.image().bytes.size());
 
 	ubk_code_trim(code.address.value, code.bytes, bytes);
-	auto translation = runtime::make_translation(start, made.verified, made.sources, site);
+	auto translation = runtime::make_translation(request.start, request.calls, made.verified, made.sources, site);
 	if (!translation)
 		ubk_code_release(code.address.value, bytes);
 	return translation;
@@ -127,10 +136,10 @@ Result<Translation *> translate_site(ub_space &space, Site &site, const sfi::Con
 	request.mm = space.mm;
 	request.start = site.start;
 	request.learned = site.observations();
-	request.ways = site.ways();
-	request.stack = site.stack_at_start();
-	request.stack_at_end = site.stack_at_end();
+	request.stack = site.stack_seen();
 	request.vectors = site.vectors;
+	if (site.wide)
+		request.budget.instructions = translator::kWideInstructions;
 	translator::Reservation code;
 	auto made = translate_into(code, request, contract, arena);
 	if (!made) {
@@ -139,17 +148,17 @@ Result<Translation *> translate_site(ub_space &space, Site &site, const sfi::Con
 		return made.fault();
 	}
 	ubk_trace_translate(site.start.value, made->guest_instructions, uint32_t(made->verified.image().bytes.size()), "ok");
-	profiler::keep_ways(site, made->ways);
-	auto translation = take_up(code, site.start, *made, site);
+	auto translation = take_up(code, request, *made, site);
 	if (!translation)
 		return translation.fault();
-	auto replaced = publish(space, site, **translation, made->ways.empty(), since);
+	auto replaced = publish(space, site, **translation, made->whole, since);
 	if (!replaced) {
 		runtime::retire(*translation);
 		return replaced.fault();
 	}
 	runtime::retire(*replaced);
 	keep_calls(space, site, made->calls);
+	widen(space, site, made->whole);
 	return *translation;
 }
 

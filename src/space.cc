@@ -44,7 +44,7 @@ bool trim(ub_space &space, Site &site)
 		}
 		std::swap(site.learned, learned);
 		std::swap(site.calls, calls);
-		site.learned_count = site.ways_count = 0;
+		site.learned_count = 0;
 		space.learning -= learned != nullptr;
 		parts = unpublish_parts(space, site);
 		gone = unpublish(space, site);
@@ -97,11 +97,11 @@ extern "C" unsigned int ub_space_invalidate(ub_space *space, unsigned long start
 			count_out(*space, *each);
 			/* Mapped again, it may become hot again. */
 			watch_again(*each->site);
-			each->site->learned_count = each->site->ways_count = 0;
+			each->site->learned_count = 0;
 		}
 		parts = count_out_parts(*space, space->caches.parts.remove_from(UserAddr(start), UserAddr(end)));
 		for (Translation *each = parts; each; each = each->retired_next)
-			each->site->learned_count = each->site->ways_count = 0;
+			each->site->learned_count = 0;
 	}
 	return runtime::retire(gone) + runtime::retire(parts);
 }

@@ -38,7 +38,7 @@ using namespace ub::translator;
 constexpr int kPasses = 12;
 
 struct Gap {
-	std::vector<uint64_t> stack, ips, stack_at_end;
+	std::vector<uint64_t> stack, ips;
 };
 
 struct Mapping {
@@ -95,7 +95,7 @@ std::vector<Gap> load(const char *name)
 			Gap gap;
 			gap.stack = words(f);
 			gap.ips = words(f);
-			gap.stack_at_end = words(f);
+			words(f);	/* the stack at its end */
 			gaps.push_back(gap);
 			continue;
 		}
@@ -113,12 +113,12 @@ std::vector<Gap> load(const char *name)
 }
 
 struct Site {
-	std::unique_ptr<char[]> memory{new char[kArenaBytes]};
+	std::unique_ptr<char[]> memory{new char[kWideArenaBytes]};
 	Region region;
-	std::vector<Observation> learned, ways;
-	std::vector<uint64_t> stack, stack_at_end;
+	std::vector<Observation> learned;
+	std::vector<uint64_t> stack;
 	uint32_t rounds = 0, gaps = 0;
-	bool stale = true;
+	bool stale = true, whole = false, wide = false;
 	unsigned long instructions = 0, translated = 0;
 };
 
@@ -137,9 +137,9 @@ Request request_of(UserAddr start, const Site &site)
 
 	request.start = start;
 	request.learned = site.learned;
-	request.ways = site.ways;
 	request.stack = site.stack;
-	request.stack_at_end = site.stack_at_end;
+	if (site.wide)
+		request.budget.instructions = kWideInstructions;
 	return request;
 }
 
@@ -200,12 +200,18 @@ Left follow(const Region &region, const std::vector<uint64_t> &ips, size_t done)
 	}
 }
 
-/* What goes on inside a gap, by where it begins. */
+/* What goes on inside a gap, by where it begins and the calls open there. */
 struct Part {
 	std::unique_ptr<char[]> memory;
 	Region region;
 	Site *site = nullptr;
 };
+using Parts = std::map<std::pair<uint64_t, uint32_t>, Part>;
+
+std::pair<uint64_t, uint32_t> part_at(const Gap &gap, const Left &left)
+{
+	return {gap.ips[left.at], left.missed.calls};
+}
 
 /* Where a gap is gone through: the region, and the site that it was made for, which learns. */
 struct At {
@@ -222,13 +228,15 @@ struct Totals {
 void discover_again(UserAddr start, Site &site, const sfi::Contract &contract)
 {
 	const Request request = request_of(start, site);
-	Arena arena(site.memory.get(), kArenaBytes);
+	Arena arena(site.memory.get(), kWideArenaBytes);
 	const auto region = discover(request, request.budget.instructions, contract, arena);
 
 	site.rounds++;
 	site.stale = false;
 	site.region = region ? *region : Region();
-	site.ways.assign(site.region.ways.begin(), site.region.ways.end());
+	site.whole = site.region.instructions < request.budget.instructions;
+	if (!site.whole && !site.wide)
+		site.wide = site.stale = true;
 }
 
 bool learn(Site &site, const Observation &missed)
@@ -251,10 +259,10 @@ std::vector<UserAddr> open_calls(const Region &region, uint32_t context)
 }
 
 /* Through the parts that are there. Returns where the last one was left. */
-Left go_on(const std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At &at, Totals &totals)
+Left go_on(const Parts &parts, const Gap &gap, Left left, At &at, Totals &totals)
 {
 	while (left.why && left.missed.from.value) {
-		const auto part = parts.find(gap.ips[left.at]);
+		const auto part = parts.find(part_at(gap, left));
 		if (part == parts.end())
 			break;
 		const Left next = follow(part->second.region, gap.ips, left.at);
@@ -271,13 +279,13 @@ Left go_on(const std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At 
 }
 
 /* The rest of a gap, as src/explore.cc goes through it. */
-void explore(std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At at, const sfi::Contract &contract, Totals &totals)
+void explore(Parts &parts, const Gap &gap, Left left, At at, const sfi::Contract &contract, Totals &totals)
 {
 	while (left.why && left.missed.from.value) {
 		const std::vector<UserAddr> open = open_calls(*at.region, left.context);
 		Request request = request_of(UserAddr(gap.ips[left.at]), *at.site);
 		request.open = open;
-		request.ways = {};
+		request.budget.unlikely = 0;
 		request.stack = {};
 		std::unique_ptr<char[]> memory(new char[kPartArenaBytes]);
 		Arena arena(memory.get(), kPartArenaBytes);
@@ -286,7 +294,7 @@ void explore(std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At at, 
 		if (!found)
 			return;
 		/* What it replaces was in use until now. */
-		parts[gap.ips[left.at]] = {std::move(memory), *found, at.site};
+		parts[part_at(gap, left)] = {std::move(memory), *found, at.site};
 		const Left next = go_on(parts, gap, left, at, totals);
 		if (next.missed == left.missed)
 			return;
@@ -295,7 +303,7 @@ void explore(std::map<uint64_t, Part> &parts, const Gap &gap, Left left, At at, 
 	}
 }
 
-void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, std::map<uint64_t, Part> &parts,
+void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, Parts &parts,
 	  const sfi::Contract &contract, Totals &totals)
 {
 	for (const Gap &gap : gaps) {
@@ -305,12 +313,11 @@ void pass(const std::vector<Gap> &gaps, std::map<uint64_t, Site> &sites, std::ma
 		site.instructions += gap.ips.size();
 		if (site.stack.empty()) {
 			site.stack = gap.stack;
-			site.stack_at_end = gap.stack_at_end;
 		}
 		if (site.stale) {
 			discover_again(UserAddr(gap.ips[0]), site, contract);
 			totals.rounds++;
-			if (site.ways.empty())
+			if (site.whole)
 				std::erase_if(parts, [&](const auto &part) { return part.second.site == &site; });
 		}
 		if (!site.region.blocks.size())
@@ -334,8 +341,8 @@ char *arena_code;
 
 void show(uint64_t start, const Site &site, const sfi::Contract &contract)
 {
-	std::unique_ptr<char[]> memory(new char[kArenaBytes]);
-	Arena arena(memory.get(), kArenaBytes);
+	std::unique_ptr<char[]> memory(new char[kWideArenaBytes]);
+	Arena arena(memory.get(), kWideArenaBytes);
 	const auto made = translate(request_of(UserAddr(start), site), {KernelAddr(uintptr_t(arena_code)), sfi::kImageMaxBytes},
 				    contract, arena);
 	const size_t bytes = made ? made->verified.image().bytes.size() : 0;
@@ -349,7 +356,7 @@ void replay(const char *name, const sfi::Contract &contract)
 {
 	const std::vector<Gap> gaps = load(name);
 	std::map<uint64_t, Site> sites;
-	std::map<uint64_t, Part> parts;
+	Parts parts;
 	Totals totals;
 	unsigned long rounds = 0;
 

@@ -33,9 +33,6 @@ struct Observation {
 	bool within(uint32_t other) const { return calls == other || calls == kAnyCalls; }
 };
 
-/* How execution got to what was observed is kept as so many observations more. */
-inline constexpr uint32_t kMaxWays = 1536;
-
 /* A chain of open calls told by its innermost one. */
 struct OpenCall {
 	UserAddr return_address;

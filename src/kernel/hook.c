@@ -69,7 +69,7 @@ long ubk_hook_syscall(struct pt_regs *regs, unsigned int nr)
 	task->inside = true;
 	task->thread.count[UB_COUNT_syscalls]++;
 	if (unlikely(task->thread.gap_start_ip && task->thread.space))
-		ub_before_syscall(&task->thread, (const struct ub_regs *)regs);
+		ub_before_syscall(&task->thread);
 	regs->ax = ubk_call_syscall(regs, nr);
 
 	if (ub_due(&task->thread, (struct ub_regs *)regs) && ubk_active() && !task->gone)

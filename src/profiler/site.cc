@@ -33,22 +33,13 @@ Stack *stack_of(Site &site)
 
 } // namespace
 
-std::span<const uint64_t> Site::stack_at_start() const
+std::span<const uint64_t> Site::stack_seen() const
 {
 	const Stack *kept = __atomic_load_n(&stack, __ATOMIC_ACQUIRE);
 
 	if (!kept)
 		return {};
 	return {kept->words, __atomic_load_n(&kept->count, __ATOMIC_RELAXED)};
-}
-
-std::span<const uint64_t> Site::stack_at_end() const
-{
-	const Stack *kept = __atomic_load_n(&stack, __ATOMIC_ACQUIRE);
-
-	if (!kept)
-		return {};
-	return {kept->end_words, __atomic_load_n(&kept->end_count, __ATOMIC_RELAXED)};
 }
 
 Site *Sites::find(UserAddr start) const
@@ -95,24 +86,10 @@ Site *Sites::remove_any()
 	return nullptr;
 }
 
-void keep_stack_at_start(Site &site, uint64_t sp)
+void keep_stack(Site &site, uint64_t sp)
 {
 	if (Stack *stack = stack_of(site))
 		__atomic_store_n(&stack->count, peek(sp, stack->words), __ATOMIC_RELAXED);
-}
-
-void keep_stack_at_end(Site &site, uint64_t sp)
-{
-	if (Stack *stack = stack_of(site))
-		__atomic_store_n(&stack->end_count, peek(sp, stack->end_words), __ATOMIC_RELAXED);
-}
-
-void keep_ways(Site &site, std::span<const Observation> ways)
-{
-	if (!site.learned)
-		return;
-	site.ways_count = uint32_t(std::min<size_t>(ways.size(), kMaxWays));
-	std::copy_n(ways.begin(), site.ways_count, site.learned + kMaxObservations);
 }
 
 bool learn(Site &site, const Observation &seen)

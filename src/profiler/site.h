@@ -33,9 +33,8 @@ inline constexpr uint32_t kMaxSites = UB_SITES_MAX;
  * it returns to, and where it ended: what calls it made that were open then. Read while it is
  * written to, it is a wrong hint at worst. */
 struct Stack {
-	uint32_t count, end_count;
+	uint32_t count;
 	uint64_t words[256];
-	uint64_t end_words[64];
 };
 
 /* Chains of calls that translations of a site have followed, by their hash: a table with open
@@ -99,6 +98,7 @@ struct Site {
 	uint32_t reached = 0;		/* calls of the chains that ended in this gap; approximate */
 	uint32_t vector_exits = 0;	/* runs that left it for want of vector registers */
 	bool vectors = false;		/* its translations use vector registers */
+	bool wide = false;		/* they need the large budget */
 	Payoff payoff;
 	/* For people to look at. */
 	int32_t syscall = -1;		/* the call before the gap */
@@ -109,19 +109,12 @@ struct Site {
 	uint64_t made_in_ns = 0;	/* the last one */
 	uint64_t uses_at_trim = 0;	/* what had been made of it when memory was wanted last */
 	uint32_t learned_count = 0;
-	uint32_t ways_count = 0;
-	Observation *learned = nullptr;	/* kMaxObservations and kMaxWays, from the first miss on */
+	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */
 	Stack *stack = nullptr;		/* from when it was about to become hot on */
 	OpenCalls *calls = nullptr;	/* followed by its translations; under the space's lock */
 
-	std::span<const uint64_t> stack_at_start() const;
-	std::span<const uint64_t> stack_at_end() const;
+	std::span<const uint64_t> stack_seen() const;
 	std::span<const Observation> observations() const { return {learned, learned_count}; }
-	/* How execution got to them: the translator's, and only its worker's. */
-	std::span<const Observation> ways() const
-	{
-		return {learned ? learned + kMaxObservations : nullptr, ways_count};
-	}
 };
 
 class Sites {
@@ -154,13 +147,9 @@ private:
 	uint32_t cursor_ = 0;	/* where take_wanted() goes on, so that none starves */
 };
 
-/* Keeps the top of the stack, which is at `sp`, for a site whose gap begins now, or ends.
+/* Keeps the top of the stack, which is at `sp`, for a site whose gap begins now.
  * Context: the thread's own, may sleep. */
-void keep_stack_at_start(Site &site, uint64_t sp);
-void keep_stack_at_end(Site &site, uint64_t sp);
-
-/* Remembers the translator's ways() for its next time, if anything was learned. By the worker. */
-void keep_ways(Site &site, std::span<const Observation> ways);
+void keep_stack(Site &site, uint64_t sp);
 
 /* Records a missed branch. Under the space's lock; site.learned is not null.
  * Return: true if it was new. */

@@ -41,11 +41,11 @@ void Cache::insert(Translation &translation)
 	size_++;
 }
 
-Translation *Cache::remove(UserAddr start)
+Translation *Cache::remove(UserAddr start, uint32_t calls)
 {
 	for (ub_translation **link = &buckets_[ub_bucket(start.value)]; *link != &ub_no_translation;
 	     link = &(*link)->next)
-		if (whole(*link)->start() == start)
+		if (whole(*link)->start() == start && whole(*link)->calls == calls)
 			return unlink(link);
 	return nullptr;
 }

@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "base/extent.h"
+#include "base/observation.h"
 #include "kernel/services.h"
 #include "runtime/run.h"
 #include "sfi/contract.h"
@@ -28,15 +29,16 @@ namespace ub::runtime {
 
 /* Verified, published, immutable. One allocation: the lists follow the object. */
 struct Translation : ub_translation {
+	uint32_t calls = kNoCalls;	/* open where it begins */
 	uint32_t code_bytes = 0;
 	std::span<const Extent> sources;	/* the guest bytes it was made from */
 	profiler::Site *site = nullptr;	/* lives as long as the space */
 	Translation *retired_next = nullptr; /* list of just unlinked ones */
 	ubk_deferred deferred;
 
-	Translation() : Translation(UserAddr(), KernelAddr(), false, nullptr) {}
-	Translation(UserAddr start, KernelAddr at, bool fpu, const ub_exit *exit_list)
-	    : ub_translation{nullptr, start.value | (fpu ? UB_KEY_FPU : 0), at.value, exit_list}
+	Translation() : Translation(UserAddr(), kNoCalls, KernelAddr(), false, nullptr) {}
+	Translation(UserAddr start, uint32_t open_calls, KernelAddr at, bool fpu, const ub_exit *exit_list)
+	    : ub_translation{nullptr, start.value | (fpu ? UB_KEY_FPU : 0), at.value, exit_list}, calls(open_calls)
 	{
 	}
 
@@ -96,23 +98,24 @@ public:
 	bool may_have(UserAddr start) const { return ub_may_have(buckets_, start.value); }
 
 	/* Inside a run bracket, or under the space's lock. */
-	const Translation *find(UserAddr start) const
+	const Translation *find(UserAddr start, uint32_t calls = kNoCalls) const
 	{
 		const ub_translation *at = __atomic_load_n(&buckets_[ub_bucket(start.value)], __ATOMIC_ACQUIRE);
 
 		/* The end is known by its place: `start` may be any number, its key too. */
-		while (at != &ub_no_translation && (at->key & ~UB_KEY_FPU) != start.value)
-			at = __atomic_load_n(&at->next, __ATOMIC_ACQUIRE);
-		return at == &ub_no_translation ? nullptr : static_cast<const Translation *>(at);
+		for (; at != &ub_no_translation; at = __atomic_load_n(&at->next, __ATOMIC_ACQUIRE))
+			if ((at->key & ~UB_KEY_FPU) == start.value && static_cast<const Translation *>(at)->calls == calls)
+				return static_cast<const Translation *>(at);
+		return nullptr;
 	}
 	/* For a run's lookups: UB_BUCKETS heads. */
 	ub_translation *const *buckets() const { return buckets_; }
 
-	/* Under the space's lock. insert() wants no translation of the same start to be there.
-	 * remove() unlinks the one of a start (or returns null), remove_from() all made from
+	/* Under the space's lock. insert() wants no translation of the same start within the same calls to be there.
+	 * remove() unlinks that (or returns null), remove_from() all made from
 	 * [begin, end) and remove_of() all of a site, chained by retired_next. */
 	void insert(Translation &translation);
-	Translation *remove(UserAddr start);
+	Translation *remove(UserAddr start, uint32_t calls = kNoCalls);
 	Translation *remove_from(UserAddr begin, UserAddr end);
 	Translation *remove_of(const profiler::Site &site);
 	uint32_t size() const { return size_; }

@@ -95,7 +95,7 @@ void shorten(Loop &loop, uint32_t length)
 }
 
 /* The translation to run at regs->ip, with the run as it needs it. Null: loop.stopped is set. */
-const Translation *find(Loop &loop, const Cache &cache)
+const Translation *find(Loop &loop, const Cache &cache, uint32_t calls = kNoCalls)
 {
 	const UserAddr start(loop.regs->ip);
 	const Translation *translation = nullptr;
@@ -103,7 +103,7 @@ const Translation *find(Loop &loop, const Cache &cache)
 	loop.stopped = Stopped::kNoImage;
 	/* Images may have left sp a little outside of the user half. */
 	if (UserAddr(loop.regs->sp).in_user_half())
-		translation = cache.find(start);
+		translation = cache.find(start, calls);
 	if (translation && translation->uses_fpu() && !(loop.special & UB_RUN_FPU)) {
 		ubk_run_end(0);
 		loop.special |= UB_RUN_FPU;
@@ -111,7 +111,7 @@ const Translation *find(Loop &loop, const Cache &cache)
 			loop.stopped = Stopped::kNoRun;
 			return nullptr;
 		}
-		translation = cache.find(start);
+		translation = cache.find(start, calls);
 	}
 	if (translation) {
 		loop.stopped = Stopped::kInside;
@@ -234,7 +234,7 @@ void set_machine(const ub_machine &machine)
 	g_poll_mask = machine.poll_mask;
 }
 
-Chain run_chain(const Caches &caches, const Cache &first, ub_thread &thread, ub_regs &regs, Reach reach, const Timing &timing)
+Chain run_chain(const Caches &caches, ub_thread &thread, ub_regs &regs, Reach reach, const Chain *left)
 {
 	Chain chain;
 	Loop loop{};
@@ -254,13 +254,13 @@ Chain run_chain(const Caches &caches, const Cache &first, ub_thread &thread, ub_
 
 	if (!ubk_run_begin(0))
 		return chain;
-	const Translation *begin = find(loop, first);
+	const Translation *begin = left ? find(loop, caches.parts, left->missed.calls) : find(loop, caches.gaps);
 	if (begin) {
 		const uint32_t turn = jitter(thread);
 		if (!begin->site->payoff.decided && loop.granted > 2 * kTrialEvery)
 			shorten(loop, kTrialEvery + turn);
-		if (timing.site)
-			time_next(loop, timing);
+		if (left && left->timing.site)
+			time_next(loop, left->timing);
 		else if (reach == Reach::kChain && (!turn || take_turn(loop)))
 			time_next(loop, {begin->site, ubk_now_ns()});
 		ub_enter(&regs, begin->code, &loop);
@@ -288,7 +288,7 @@ extern "C" unsigned long ub_run_leave(ub_run *run, unsigned int exit_number)
 	/* Where an image begins with the branch that it was left for, it would be left for it again. */
 	if (!leads_on(exit) || at == last(loop).start() || *run->work & g_poll_mask || !ub::UserAddr(run->regs->sp).in_user_half())
 		return 0;
-	const Translation *part = loop.caches->parts.find(at);
+	const Translation *part = loop.caches->parts.find(at, exit.calls);
 	if (!part || (part->uses_fpu() && !(run->special & UB_RUN_FPU)))
 		return 0;
 	loop.parts++;

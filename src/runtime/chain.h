@@ -27,7 +27,7 @@ enum class Reach : uint8_t {
 /* The translations of an address space. */
 struct Caches {
 	Cache gaps;
-	Cache parts;	/* that go on inside a gap, where another one has left it */
+	Cache parts;	/* that go on inside a gap, where another one has left it, within the same calls */
 };
 
 /* A gap that is being timed. */
@@ -50,15 +50,13 @@ struct Chain {
 
 /**
  * run_chain - run translations and their syscalls from regs->ip on
- * @first: of @caches, where to look for what begins there
  * @thread: current's; its counters are advanced
- * @regs: as a returned syscall left them, or a chain that ended inside a gap; afterwards as Chain::end
+ * @regs: as a returned syscall left them, or @left; afterwards as Chain::end
  *        says, with orig_ax = -1 where that is not behind a syscall
- * @timing: of the gap that is gone on with
+ * @left: the chain that has ended inside the gap that is gone on with, or null
  * Context: as ub_after_syscall(), ubk_may_enter() holds.
  */
-Chain run_chain(const Caches &caches, const Cache &first, ub_thread &thread, ub_regs &regs, Reach reach,
-		const Timing &timing = {});
+Chain run_chain(const Caches &caches, ub_thread &thread, ub_regs &regs, Reach reach, const Chain *left = nullptr);
 
 /* What run_chain() loads into the mask register, and what work it looks for. */
 void set_machine(const ub_machine &machine);

@@ -24,7 +24,7 @@ void destroy(void *argument)
 
 } // namespace
 
-Result<Translation *> make_translation(UserAddr start, const sfi::VerifiedImage &verified,
+Result<Translation *> make_translation(UserAddr start, uint32_t calls, const sfi::VerifiedImage &verified,
 				       std::span<const Extent> sources, profiler::Site &site)
 {
 	const sfi::Image &image = verified.image();
@@ -48,7 +48,7 @@ Result<Translation *> make_translation(UserAddr start, const sfi::VerifiedImage 
 	for (size_t i = 0; i < sources.size(); i++)
 		new (&copied[i]) Extent(sources[i]);
 
-	auto *translation = new (memory) Translation(start, image.address, verified.uses_fpu(), exits);
+	auto *translation = new (memory) Translation(start, calls, image.address, verified.uses_fpu(), exits);
 	translation->code_bytes = uint32_t(image.bytes.size());
 	translation->sources = {copied, sources.size()};
 	translation->site = &site;

@@ -15,12 +15,13 @@ namespace ub::runtime {
 
 /**
  * make_translation - everything of publishing but making it visible
+ * @calls: open where it begins, as observations have them
  * @verified: lies at its final address, which the translation owns from now on if this succeeds
  * @sources: guest bytes it was made from; copied
  * Puts the exception entries in force. Context: may sleep. Return: the translation, not yet in any cache;
  * kNoMemory, kNoCodeSpace (the exception table is full).
  */
-Result<Translation *> make_translation(UserAddr start, const sfi::VerifiedImage &verified,
+Result<Translation *> make_translation(UserAddr start, uint32_t calls, const sfi::VerifiedImage &verified,
 				       std::span<const Extent> sources, profiler::Site &site);
 
 /* Frees a translation (or a list of them chained by retired_next) once no CPU can run or see it.

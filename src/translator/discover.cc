@@ -3,8 +3,8 @@
  * DISCOVER → unroll → analyze → sanitize → emit → verify → publish
  *
  * Decides which guest code belongs to a gap's region. Blocks are found best first, by
- * the cost of the path to them (discover_paths.cc), so the budget goes to the near and
- * learned code before it goes to error paths. Untrusted.
+ * the cost of the path to them (discover_paths.cc): what was seen executed, and what is likely to follow it.
+ * Where a gap goes elsewhere it leaves the region, and that is learned. Untrusted.
  */
 #include <algorithm>
 
@@ -15,9 +15,11 @@ namespace ub::translator {
 
 namespace {
 
-constexpr uint32_t kMaxPasses = 2;
 constexpr uint32_t kMaxPages = 384;
 constexpr uint32_t kMaxBlockInsns = 128;
+
+/* So many instructions cost a path one: it is branches that make it a guess. */
+constexpr uint32_t kCertain = 16;
 
 bool dearer(const Candidate &a, const Candidate &b)
 {
@@ -29,12 +31,12 @@ bool dearer(const Candidate &a, const Candidate &b)
 Discovery::Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 	: request_(request), contract_(contract), arena_(arena), code_(request.mm, arena, kMaxPages),
 	  hints_(request.mm, code_, request.stack), decoder_(arena), limit_(instructions),
-	  insn_index_(arena, kMaxPasses * instructions + kMaxBlockInsns),
+	  unlikely_left_(uint32_t(request.budget.unlikely / (1 + request.learned.size()))), insn_index_(arena, instructions + kMaxBlockInsns),
 	  block_index_(arena, 2 * instructions + kMaxBlockInsns), context_index_(arena, kMaxContexts),
 	  queue_(arena, 4 * instructions + 16), learned_(request, arena)
 {
-	region_.insns = Table<Insn>(arena, kMaxPasses * instructions + kMaxBlockInsns);
-	region_.lowerings = Table<Lowering>(arena, kMaxPasses * instructions + kMaxBlockInsns);
+	region_.insns = Table<Insn>(arena, instructions + kMaxBlockInsns);
+	region_.lowerings = Table<Lowering>(arena, instructions + kMaxBlockInsns);
 	region_.blocks = Table<Block>(arena, instructions + kMaxBlockInsns);
 	region_.targets = Table<Successor>(arena, instructions + kMaxBlockInsns);
 	region_.contexts = Table<Context>(arena, kMaxContexts);
@@ -72,24 +74,21 @@ uint32_t Discovery::insn_at(UserAddr address)
 
 /* Calls nested too deeply go to context 0, where returns are learned like those to frames
  * from before the gap; so recursion is followed too. kMissing: do not follow the call. */
-uint32_t Discovery::child_context(uint32_t parent, UserAddr return_address, bool eager)
+uint32_t Discovery::child_context(uint32_t parent, UserAddr return_address)
 {
 	const uint32_t known = context_index_.find(parent, return_address);
-	if (known != AddressMap::kMissing) {
-		region_.contexts[known].eager &= eager;
+	if (known != AddressMap::kMissing)
 		return known;
-	}
 
 	Context child;
 	child.parent = parent;
 	child.depth = region_.contexts[parent].depth + 1;
 	child.return_address = return_address;
 	child.calls = calls_within(region_.contexts[parent].calls, return_address);
-	child.eager = eager || region_.contexts[parent].eager;
 	if (!return_address.in_user_half())
 		return AddressMap::kMissing;
 	if (child.depth > request_.budget.call_depth || region_.contexts.size() == region_.contexts.capacity())
-		return child.eager ? uint32_t(AddressMap::kMissing) : 0;
+		return 0;
 
 	const uint32_t index = uint32_t(region_.contexts.size());
 	if (!context_index_.put(parent, return_address, index))
@@ -98,19 +97,9 @@ uint32_t Discovery::child_context(uint32_t parent, UserAddr return_address, bool
 	return index;
 }
 
-/* An observation made inside a context says that the calls leading to it are taken. */
-void Discovery::seen(uint32_t context)
+bool Discovery::may_grow(bool unlikely) const
 {
-	while (region_.contexts[context].eager) {
-		region_.contexts[context].eager = false;
-		context = region_.contexts[context].parent;
-	}
-}
-
-bool Discovery::may_grow(uint32_t context) const
-{
-	return region_.instructions < limit_ &&
-	       (!region_.contexts[context].eager || eager_used_ < request_.budget.eager_instructions);
+	return region_.instructions < limit_ && (!unlikely || unlikely_left_);
 }
 
 /* Sees to it that a block begins at `to`, decoded already or queued. Where a table is
@@ -173,13 +162,17 @@ void Discovery::decode(const Candidate &found)
 	const uint32_t index = found.block;
 	Block &block = region_.blocks[index];
 	UserAddr at = block.start;
+	uint32_t cost = found.path.cost, certain = 0;
 	int32_t stack = found.path.stack;
 
 	block.decoded = true;
 	block.found_from = found.path.from;
 	for (;;) {
 		block.next = {at, block.context};
-		if (!may_grow(block.context)) {
+		/* Where a budget ended, it may have been seen to go on. */
+		if (block.count && learned_.has(region_.of(block).back().address, at, calls(block.context)))
+			cost = certain = 0;
+		if (!may_grow(cost >= kUnlikely)) {
 			if (block.count && block_index_.find(block.context, at) != AddressMap::kMissing)
 				block.end = End::kFallThrough;
 			else
@@ -206,11 +199,8 @@ void Discovery::decode(const Candidate &found)
 			block.first = insn_index;
 		block.count++;
 		region_.instructions++;
-		if (region_.contexts[block.context].eager) {
-			eager_used_++;
-			if (learned_.seen(at, calls(block.context)))
-				seen(block.context);
-		}
+		unlikely_left_ -= cost >= kUnlikely;
+		certain++;
 		if (insn.kind >= Kind::kJump)
 			finish(block, insn, stack);
 		stack = stack_behind(stack, insn, region_.lowerings[insn_index]);
@@ -218,7 +208,7 @@ void Discovery::decode(const Candidate &found)
 			break;
 		at = insn.next();
 	}
-	want_successors(block, {found.path.cost + block.count, stack, index});
+	want_successors(block, {cost + certain / kCertain, stack, index});
 }
 
 /* Sets how a block ends from its last instruction. */
@@ -266,35 +256,21 @@ void Discovery::resolve(Successor &to) const
 		to.block = index;
 }
 
-/* Anew, with more learned. What was read and decoded stays. */
-Result<Region> Discovery::run_again(const Request &request)
-{
-	learned_ = Learned(request, arena_);
-	region_.blocks.clear();
-	region_.targets.clear();
-	region_.contexts.clear();
-	region_.instructions = 0;
-	block_index_.clear();
-	context_index_.clear();
-	queue_.clear();
-	eager_used_ = 0;
-	return run();
-}
-
 Result<Region> Discovery::run()
 {
 	uint32_t within = 0;
 
-	region_.contexts.push_back(Context());
+	Context outermost;
+	outermost.calls = request_.open.empty() ? request_.calls : kNoCalls;
+	region_.contexts.push_back(outermost);
 	for (const UserAddr return_address : request_.open)
-		within = child_context(within, return_address, false);
+		within = child_context(within, return_address);
 	want({request_.start, within}, {0, 0, kNoBlock});
 	while (!queue_.empty()) {
 		std::pop_heap(queue_.begin(), queue_.end(), dearer);
 		const Candidate next = queue_.back();
 		queue_.resize_down(queue_.size() - 1);
-		const Block &block = region_.blocks[next.block];
-		if (!block.decoded && may_grow(block.context))
+		if (!region_.blocks[next.block].decoded && may_grow(next.path.cost >= kUnlikely))
 			decode(next);
 	}
 	if (arena_.exhausted())
@@ -319,64 +295,9 @@ Result<Region> Discovery::run()
 	return region_;
 }
 
-namespace {
-
-/* Adds how each block that an observation was made in was reached: found from block to block, by
- * the cheapest path, which is where execution is likely to have gone. */
-void add_ways(const Region &region, const Learned &learned, Arena &arena, Table<Observation> &ways)
-{
-	bool *on_a_way = arena.make<bool>(region.blocks.size());
-
-	for (uint32_t i = 0; on_a_way && i < region.blocks.size(); i++) {
-		const Block &block = region.blocks[i];
-		const uint32_t calls = region.contexts[block.context].calls;
-		const std::span<const Insn> insns = region.of(block);
-		/* Where a budget ended is in the middle of a block now. */
-		if (!block.decoded || std::none_of(insns.begin(), insns.end(),
-						   [&](const Insn &insn) { return learned.seen(insn.address, calls); }))
-			continue;
-		for (uint32_t at = i; !on_a_way[at] && region.blocks[at].found_from != kNoBlock;) {
-			const uint32_t from = region.blocks[at].found_from;
-			const Block &before = region.blocks[from];
-			on_a_way[at] = true;
-			if (before.count)
-				ways.push_back({region.of(before).back().address, region.blocks[at].start,
-						region.contexts[before.context].calls});
-			at = from;
-		}
-	}
-}
-
-} // namespace
-
-/*
- * A region that the budget ended is discovered anew with the ways to what was learned in it as if they
- * had been learned, too: what lies beside them then costs the same wherever it is, and the budget goes to
- * what is near any of them instead of all that is near the entry. The next translation begins with these ways.
- */
 Result<Region> discover(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena)
 {
-	const size_t learned = request.learned.size();
-	Table<Observation> known(arena, learned + kMaxWays);
-	Request informed = request;
-
-	for (const Observation &seen : request.learned)
-		known.push_back(seen);
-	for (const Observation &way : request.ways)
-		known.push_back(way);
-	informed.learned = known.span();
-	Discovery discovery(informed, instructions, contract, arena);
-	Result<Region> region = discovery.run();
-	if (!region || region->instructions < instructions || !learned || !request.open.empty())
-		return region;
-	known.resize_down(learned);
-	add_ways(*region, Learned(request, arena), arena, known);
-	informed.learned = known.span();
-	region = discovery.run_again(informed);
-	/* With these it is found again, up to where its budget ended. */
-	if (region && region->instructions >= instructions)
-		region->ways = known.span().subspan(learned);
-	return region;
+	return Discovery(request, instructions, contract, arena).run();
 }
 
 } // namespace ub::translator

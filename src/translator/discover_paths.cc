@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Part of discover: where blocks lead, and what going there costs. A path costs its
- * instructions and a penalty for each unlikely turn; where a branch was seen to go, within the
- * same calls, the path is counted from there anew. Calls are followed when they were seen
- * taken or while the eager budget lasts; indirect branches and returns to frames from before
- * the gap go to learned targets, and to what a hint says.
+ * Part of discover: where blocks lead, and what going there costs. A path costs something for each
+ * turn that is a guess; where a branch was seen to go, within the same calls, the path is counted
+ * from there anew. The side of a branch that is not expected to be taken is left out, the less was learned
+ * the later: being missed, it is learned. Calls are followed; indirect branches and returns to frames
+ * from before the gap go to learned targets, and to what a hint says.
  */
 #include "translator/discovery.h"
 
@@ -12,20 +12,17 @@ namespace ub::translator {
 
 namespace {
 
-/* Penalties, in instructions of path length. */
-constexpr uint32_t kTakenForward = 8;
-constexpr uint32_t kTakenFar = 400;	/* out-of-line cold code */
-constexpr uint32_t kUnseenCall = 40;
-constexpr int64_t kFar = 4096;
+/* Penalties. */
+constexpr uint32_t kLikelyTurn = 8;
+constexpr uint32_t kUnseenCall = 8;
+constexpr uint32_t kUnseenTarget = 40;
+constexpr int64_t kFar = 4096;		/* loops are shorter */
 
 } // namespace
 
 void Discovery::finish_call(Block &block, const Insn &call)
 {
-	const bool eager = !learned_.has(call.address, UserAddr(call.target), calls(block.context));
-	const bool follow = !eager || eager_used_ < request_.budget.eager_instructions;
-	const uint32_t child = follow ? child_context(block.context, call.next(), eager)
-				      : uint32_t(AddressMap::kMissing);
+	const uint32_t child = child_context(block.context, call.next());
 
 	block.end = End::kCall;
 	block.next = {UserAddr(call.target), child == AddressMap::kMissing ? 0 : child, kNoBlock};
@@ -79,11 +76,9 @@ void Discovery::add_targets(uint32_t context, const Insn &branch, UserAddr hint)
 	uint32_t into = context;
 
 	if (branch.kind == Kind::kIndirectCall) {
-		const bool eager = !learned_.seen(branch.address, here);
-		if ((all.empty() && !hint.value) ||
-		    (eager && eager_used_ >= request_.budget.eager_instructions))
+		if (all.empty() && !hint.value)
 			return;
-		into = child_context(context, branch.next(), eager);
+		into = child_context(context, branch.next());
 		if (into == AddressMap::kMissing)
 			return;
 	}
@@ -102,27 +97,43 @@ bool Discovery::went(const Block &block, UserAddr to) const
 	return learned_.has(region_.of(block).back().address, to, calls(block.context));
 }
 
-/* The cost of the path to a branch's target. One seen taken is where execution goes: paths
- * are counted from there anew. */
+/* Whether it was seen to lead anywhere. */
+bool Discovery::went_elsewhere(const Block &block) const
+{
+	return learned_.seen(region_.of(block).back().address, calls(block.context));
+}
+
+/*
+ * The cost of the path to one side of a conditional branch. Where it was seen to go within the same calls, execution
+ * goes: paths are counted from there anew. Else it goes where it does within other calls, and else into loops
+ * and past what is jumped over.
+ */
 uint32_t Discovery::turn(const Block &block, const Successor &to, uint32_t cost) const
 {
 	const UserAddr branch = region_.of(block).back().address;
-	const int64_t distance = to.address - branch;
+	const int64_t distance = block.taken.address - branch;
+	const bool loops = distance <= 0 && distance > -kFar;
 
 	if (went(block, to.address))
 		return 0;
-	if ((distance <= 0 && distance > -kFar) || learned_.has(branch, to.address))
-		return cost;
-	return cost + (distance > kFar || distance < -kFar ? kTakenFar : kTakenForward);
+	if (went_elsewhere(block))
+		return cost + kUnlikely;
+	if (!learned_.from(branch).empty())
+		return cost + (learned_.has(branch, to.address) ? kLikelyTurn : kUnlikely);
+	return cost + (loops == (to.address == block.taken.address) ? kLikelyTurn : kUnlikely);
 }
 
 /* The same of an indirect branch's where it was not seen to go. */
-uint32_t Discovery::unseen_turn(const Block &block, const Insn &branch, uint32_t cost) const
+uint32_t Discovery::unseen_target(const Block &block, const Successor &to, uint32_t cost) const
 {
+	const Insn &branch = region_.of(block).back();
+
 	/* A frame from before the gap is returned to, sooner or later. */
 	if (branch.kind == Kind::kReturn)
 		return block.context ? cost : 0;
-	return branch.kind == Kind::kIndirectCall ? cost + kUnseenCall : cost;
+	if (went_elsewhere(block) && learned_.has(branch.address, to.address))
+		return cost + kUnlikely;
+	return cost + (branch.kind == Kind::kIndirectCall ? kUnseenTarget : 0);
 }
 
 void Discovery::want_successors(const Block &given, const Path &path)
@@ -135,16 +146,15 @@ void Discovery::want_successors(const Block &given, const Path &path)
 		want(block.next, path.costing(went(block, block.next.address) ? 0 : path.cost));
 		break;
 	case End::kBranch:
-		want(block.next, path.costing(went(block, block.next.address) ? 0 : path.cost));
+		want(block.next, path.costing(turn(block, block.next, path.cost)));
 		want(block.taken, path.costing(turn(block, block.taken, path.cost)));
 		break;
 	case End::kCall:
 		want(block.next, path.costing(went(block, block.next.address) ? 0 : path.cost + kUnseenCall));
 		break;
 	case End::kTargets: {
-		const uint32_t unseen = unseen_turn(block, region_.of(block).back(), path.cost);
 		for (const Successor &target : region_.targets_of(block))
-			want(target, path.costing(went(block, target.address) ? 0 : unseen));
+			want(target, path.costing(went(block, target.address) ? 0 : unseen_target(block, target, path.cost)));
 		break;
 	}
 	case End::kUnread:

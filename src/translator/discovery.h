@@ -15,6 +15,9 @@
 
 namespace ub::translator {
 
+/* What a path costs from where on it is not expected to be taken. */
+inline constexpr uint32_t kUnlikely = 128;
+
 /* A path up to a block. */
 struct Path {
 	uint32_t cost;
@@ -34,13 +37,11 @@ class Discovery {
 public:
 	Discovery(const Request &request, uint32_t instructions, const sfi::Contract &contract, Arena &arena);
 	Result<Region> run();
-	Result<Region> run_again(const Request &request);
 
 private:
 	uint32_t insn_at(UserAddr address);
-	uint32_t child_context(uint32_t parent, UserAddr return_address, bool eager);
-	void seen(uint32_t context);
-	bool may_grow(uint32_t context) const;
+	uint32_t child_context(uint32_t parent, UserAddr return_address);
+	bool may_grow(bool unlikely) const;
 
 	void want(const Successor &to, const Path &path);
 	void split(uint32_t block, UserAddr at);
@@ -53,8 +54,9 @@ private:
 	void want_successors(const Block &block, const Path &path);
 	uint32_t calls(uint32_t context) const { return region_.contexts[context].calls; }
 	bool went(const Block &block, UserAddr to) const;
+	bool went_elsewhere(const Block &block) const;
 	uint32_t turn(const Block &block, const Successor &to, uint32_t cost) const;
-	uint32_t unseen_turn(const Block &block, const Insn &branch, uint32_t cost) const;
+	uint32_t unseen_target(const Block &block, const Successor &to, uint32_t cost) const;
 	void add_target(uint32_t first, const Successor &target);
 	void resolve(Successor &to) const;
 
@@ -66,7 +68,7 @@ private:
 	Decoder decoder_;
 	Region region_;
 	uint32_t limit_;
-	uint32_t eager_used_ = 0;
+	uint32_t unlikely_left_;
 	AddressMap insn_index_;		/* address → insn */
 	AddressMap block_index_;	/* (context, address) → the block that holds the instruction */
 	AddressMap context_index_;	/* (parent, return address) → context */

@@ -88,32 +88,6 @@ int32_t stack_behind(int32_t stack, const Insn &insn, const Lowering &how)
 	return stack <= -kFar || stack >= kFar ? kStackUnknown : stack;
 }
 
-void add_open_calls(struct ubk_mm *mm, std::span<const uint64_t> stack, Table<Observation> &seen)
-{
-	constexpr size_t kPrefixed = kLongestCall + 1;
-	constexpr uint8_t kRexB = 0x41;
-
-	for (uint64_t word : stack) {
-		uint8_t bytes[kPrefixed + 1] = {};
-		const UserAddr behind(word), from = behind + -int64_t(kPrefixed);
-		if (!behind.in_user_half() || !from.in_user_half() ||
-		    ubk_guest_peek(mm, from.value, bytes, kPrefixed) != kPrefixed)
-			continue;
-		for (size_t count = 2; count <= kLongestCall; count++) {
-			const uint8_t *call = bytes + kPrefixed - count;
-			if (call_bytes(call[0], call[1], call[2]) != count)
-				continue;
-			if (call[0] == 0xe8) {
-				int32_t distance;
-				__builtin_memcpy(&distance, call + 1, sizeof(distance));
-				seen.push_back({behind + -int64_t(count), behind + distance});
-			} else {
-				seen.push_back({behind + -int64_t(count + (call[-1] == kRexB)), kSomewhere});
-			}
-		}
-	}
-}
-
 UserAddr Hints::through(const MemOperand &pointer)
 {
 	uint64_t value = 0;

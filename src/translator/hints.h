@@ -21,12 +21,6 @@ inline constexpr int32_t kStackUnknown = INT32_MIN;
 /* … and behind an instruction; unknown once it was moved by what is no small constant. */
 int32_t stack_behind(int32_t stack, const Insn &insn, const Lowering &how);
 
-/* An observation of a call that was made, but not known whereto. */
-inline constexpr UserAddr kSomewhere{~uint64_t(0)};
-
-/* Adds the calls to `seen` that a stack has return addresses of: indirect ones go kSomewhere. */
-void add_open_calls(struct ubk_mm *mm, std::span<const uint64_t> stack, Table<Observation> &seen);
-
 class Hints {
 public:
 	/* @stack: see Request */

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "translator/hints.h"
-
 namespace ub::translator {
 
 namespace {
@@ -20,11 +18,10 @@ bool before(const Observation &a, const Observation &b)
 } // namespace
 
 Learned::Learned(const Request &request, Arena &arena)
-	: sorted_(arena, request.learned.size() + request.stack_at_end.size()), first_(arena, uint32_t(sorted_.capacity()))
+	: sorted_(arena, request.learned.size()), first_(arena, uint32_t(sorted_.capacity()))
 {
 	for (const Observation &seen : request.learned)
 		sorted_.push_back(seen);
-	add_open_calls(request.mm, request.stack_at_end, sorted_);
 	std::make_heap(sorted_.begin(), sorted_.end(), before);
 	std::sort_heap(sorted_.begin(), sorted_.end(), before);
 	for (uint32_t i = 0; i < sorted_.size(); i++)

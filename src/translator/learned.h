@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Learned: a request's observations, and the calls its stacks tell of, sorted, for discover's lookups. */
+/* Learned: a request's observations, sorted, for discover's lookups. */
 #pragma once
 
 #include <span>

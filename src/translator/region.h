@@ -35,7 +35,7 @@ enum class End : uint8_t {
 	kFallThrough,	/* goes on at `next` without a branch */
 	kUnread,	/* the code at `next` cannot be read or is no instruction */
 	kBudget,	/* the budget ended before `next` */
-	kUnseen,	/* the budget for code that was not seen executed did */
+	kUnseen,	/* `next` is not expected to be reached */
 	kJump,		/* direct jump to `next` */
 	kBranch,	/* to `taken` on a condition, else `next` */
 	kCall,		/* direct call, to `next` in its own context; kNoBlock: not followed */
@@ -67,7 +67,6 @@ struct Context {
 	uint32_t depth = 0;
 	UserAddr return_address;
 	uint32_t calls = kNoCalls;	/* as observations have it */
-	bool eager = false;		/* reached by a call that was not yet seen taken */
 };
 
 struct Region {
@@ -77,7 +76,6 @@ struct Region {
 	Table<Context> contexts;
 	Table<Successor> targets;
 	std::span<const Extent> sources;
-	std::span<const Observation> ways;	/* as Request::ways, for the next time */
 	uint32_t instructions = 0;	/* sum of the blocks' counts */
 
 	std::span<const Insn> of(const Block &b) const { return {insns.begin() + b.first, b.count}; }

@@ -61,7 +61,8 @@ Result<Translated> attempt(const Request &request, uint32_t instructions, const 
 		return Fault::kNoCodeSpace;
 	image.bytes = {reinterpret_cast<const uint8_t *>(code.address.value), image.bytes.size()};
 	const sfi::VerifiedImage verified = TRY(sfi::verify(image, contract, verify_arena, refusal));
-	return Translated{verified, region.sources, region.ways, calls_of(region, arena), discovered};
+	return Translated{verified, region.sources, calls_of(region, arena), discovered,
+			  discovered < instructions};
 }
 
 } // namespace

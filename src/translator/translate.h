@@ -24,7 +24,7 @@ namespace ub::translator {
 
 struct Budget {
 	uint32_t instructions = 6000;	/* guest instructions, inlined calls counted each time */
-	uint32_t eager_instructions = 400; /* of these, reached through calls not yet seen taken */
+	uint32_t unlikely = 400;	/* of these, not expected to be reached: where nothing was learned */
 	uint32_t call_depth = 24;	/* frames inlined into each other */
 	uint32_t targets = 64;		/* learned targets compared at one branch */
 };
@@ -33,16 +33,14 @@ struct Request {
 	struct ubk_mm *mm = nullptr;	/* whose code: passed on to ubk_guest_read() */
 	UserAddr start;			/* the gap's first instruction */
 	std::span<const Observation> learned;
-	/* Translated::ways of the last time: how execution got to what was learned. */
-	std::span<const Observation> ways;
 	/* What was on the user's stack from rsp on upwards where the gap began once: for hints,
 	 * and free to change meanwhile. May be empty. */
 	std::span<const uint64_t> stack;
 	/* Where execution goes on inside a gap: the return addresses of the calls that were made since it
-	 * began and are open, outermost first. Empty where it begins. */
+	 * began and are open, outermost first. Empty where it begins, or if they are not known; `calls`
+	 * tells of them then as observations do. */
 	std::span<const UserAddr> open;
-	/* The same where it ended: calls open there were made. */
-	std::span<const uint64_t> stack_at_end;
+	uint32_t calls = kNoCalls;
 	Budget budget;
 	/* Translate what uses vector registers, too. Runs of the image then own these, which
 	 * costs each of them; without, such instructions are exits (kVector). */
@@ -58,9 +56,9 @@ struct Reservation {
 struct Translated {
 	sfi::VerifiedImage verified;
 	std::span<const Extent> sources;	/* what it was made from: in the arena; ascending, disjoint */
-	std::span<const Observation> ways;	/* in the arena, too; empty if all fitted */
 	std::span<const OpenCall> calls;	/* in the arena: those followed */
 	uint32_t guest_instructions;
+	bool whole;				/* no budget was used up */
 };
 
 /* Takes the dump, a line at a time: `guest | decision | emitted`. */
@@ -86,6 +84,10 @@ Result<Translated> translate(const Request &request, const Reservation &code, co
 			     Arena &arena, DumpSink *dump = nullptr, sfi::Refusal *refusal = nullptr);
 
 inline constexpr size_t kArenaBytes = size_t(14) << 20;
+
+/* Enough for a budget of kWideInstructions: for gaps that need more. */
+inline constexpr uint32_t kWideInstructions = 24000;
+inline constexpr size_t kWideArenaBytes = size_t(44) << 20;
 
 /* Enough for a budget of kPartInstructions: for what follows where a gap was left. */
 inline constexpr uint32_t kPartInstructions = 200;

@@ -152,7 +152,7 @@ Result<> unroll(Region &region, Arena &arena)
 	std::fill_n(latches, count, kNoBlock);
 	for (uint32_t b = 0; b < count; b++) {
 		Block &block = region.blocks[b];
-		if (!goes_on(block) || region.contexts[block.context].eager)
+		if (!goes_on(block))
 			continue;
 		for_each_edge(block, [&](const Successor &to) {
 			if (to.block == kNoBlock || to.context != block.context || to.address > block.start)

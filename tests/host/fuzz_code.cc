@@ -60,7 +60,7 @@ public:
 		ub::translator::Request request;
 		request.start = ub::UserAddr(kGuestBase + start);
 		request.learned = learned;
-		request.stack = request.stack_at_end = stack;
+		request.stack = stack;
 		request.vectors = !(bits & kNoVectors);
 		if (bits & kOwnBudget)
 			request.budget = {uint32_t(own[0] * 4), uint32_t(own[1]), uint32_t(own[2] & 31), uint32_t(own[3] & 15)};

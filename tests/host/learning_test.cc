@@ -6,6 +6,7 @@
 #include "chains.h"
 
 #include "space.h"
+#include "translator/translate.h"
 
 namespace host {
 namespace {
@@ -16,7 +17,7 @@ protected:
 	Learning() : settings_(ub_settings)
 	{
 		ub_settings.put_back = 0;
-		ub_settings.chain_max_us = 1000000;
+		ub_settings.chain_max_us = ub_settings.short_gap_us = 1000000;
 	}
 	~Learning() override { ub_settings = settings_; }
 
@@ -84,19 +85,26 @@ TEST_F(Learning, a_gap_is_learned_at_one_go)
 	EXPECT_LE(process_->count(UB_COUNT_exits), 3u);
 }
 
+/* More than any translation has room for, which counts in r12. */
+void much_code(Code &code)
+{
+	inc_r12(code);
+	for (uint32_t i = 0; i < ub::translator::kWideInstructions + 2000; i++)
+		code.raw({0x90});			/* nop */
+}
+
 /* What a translation has no room for is in parts, and chains go on in them. */
 TEST_F(Learning, a_gap_longer_than_a_translation_chains)
 {
-	constexpr int kInstructions = 9000, kFew = kCalls / 4;
+	constexpr int kFew = kCalls / 4;
 
 	loop(SYS_getppid, kFew, [&] {
-		for (int i = 0; i < kInstructions; i++)
-			inc_r12(code_);
+		much_code(code_);
 	});
 	process_->state.regs.r12 = 0;
 	const Ended ended = finish();
 
-	EXPECT_EQ(ended.state.regs.r12, uint64_t(kInstructions) * kFew);
+	EXPECT_EQ(ended.state.regs.r12, uint64_t(kFew));
 	EXPECT_GE(share_chained(), 0.8);
 	EXPECT_GE(process_->stat().explored, 10u);
 	EXPECT_LE(process_->count(UB_COUNT_exits), kFew / 50);
@@ -105,11 +113,10 @@ TEST_F(Learning, a_gap_longer_than_a_translation_chains)
 /* A part that wants vector registers begins where a run without them was. */
 TEST_F(Learning, parts_use_vector_registers)
 {
-	constexpr int kInstructions = 9000, kFew = kCalls / 4;
+	constexpr int kFew = kCalls / 4;
 
 	loop(SYS_getppid, kFew, [&] {
-		for (int i = 0; i < kInstructions; i++)
-			inc_r12(code_);
+		much_code(code_);
 		code_.raw({0x66, 0x0f, 0xd4, 0xc1});		/* paddq xmm0, xmm1 */
 	});
 	const uint64_t one[2] = {1, 2}, zero[2] = {0, 0};
@@ -122,7 +129,7 @@ TEST_F(Learning, parts_use_vector_registers)
 	memcpy(sum, ended.state.vectors + 160, 16);
 	EXPECT_EQ(sum[0], kFew);
 	EXPECT_EQ(sum[1], 2 * kFew);
-	EXPECT_EQ(ended.state.regs.r12, uint64_t(kInstructions) * kFew);
+	EXPECT_EQ(ended.state.regs.r12, uint64_t(kFew));
 	EXPECT_GE(share_chained(), 0.8);
 }
 
@@ -136,8 +143,7 @@ TEST_F(Learning, work_ends_a_chain_of_parts)
 		code_.raw({0xb9});				/* mov ecx, imm32 */
 		code_.imm32(3);
 		code_.bind(head);
-		for (int i = 0; i < 9000; i++)
-			inc_r12(code_);
+		much_code(code_);
 		code_.raw({0xff, 0xc9});			/* dec ecx */
 		code_.jcc(5, head);
 	});
@@ -150,8 +156,41 @@ TEST_F(Learning, work_ends_a_chain_of_parts)
 	};
 	const Ended ended = finish();
 
-	EXPECT_EQ(ended.state.regs.r12, 3 * 9000ul * 2000);
+	EXPECT_EQ(ended.state.regs.r12, 3ul * 2000);
 	EXPECT_EQ(raised, 200u);
+}
+
+/* The gap takes another way from its middle on, when there is no room left but what parts take. */
+TEST_F(Learning, old_parts_give_way)
+{
+	constexpr uint32_t kFew = kCalls / 2;
+	const auto other = code_.label(), on = code_.label();
+	bool filled = false;
+
+	loop(SYS_getppid, kFew, [&] {
+		code_.raw({0x81, 0xfb});			/* cmp ebx, imm32 */
+		code_.imm32(kFew / 2);
+		code_.jcc(2, other);				/* jb */
+		much_code(code_);
+		code_.jmp(on);
+		code_.bind(other);
+		much_code(code_);
+		code_.bind(on);
+	});
+	process_->state.regs.r12 = 0;
+	on_syscall = [&](ub_regs *regs) {
+		ub_space &space = *process_->mm.space;
+		if (filled || regs->bx > kFew / 2)
+			return;
+		space.stat.code_bytes += ub::kMaxCodeBytes / 4 * 3 - space.stat.code_bytes;
+		filled = true;
+	};
+	const Ended ended = finish();
+	on_syscall = nullptr;
+
+	EXPECT_EQ(ended.state.regs.r12, kFew);
+	EXPECT_TRUE(filled);
+	EXPECT_GE(share_chained(), 0.75);
 }
 
 /* A part of a gap is a translation more: with as many as a space may have there is none. */

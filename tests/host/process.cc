@@ -45,7 +45,7 @@ Ended Process::run()
 		thread.count[UB_COUNT_syscalls]++;
 		natively_made++;
 		if (thread.gap_start_ip)
-			ub_before_syscall(&thread, &state.regs);
+			ub_before_syscall(&thread);
 		memcpy(vectors, state.vectors, sizeof(vectors));
 		make_syscall(&state.regs);
 		if (ub_due(&thread, &state.regs))
