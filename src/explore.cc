@@ -12,20 +12,31 @@ namespace {
 using profiler::Site;
 using runtime::Translation;
 
-/* How many return addresses were put to @open, outermost first; none where the calls are not known, or too many. */
-uint32_t unfold(const profiler::OpenCalls &all, uint32_t calls, std::span<UserAddr> open)
+/* How many return addresses were put to @open, outermost first; none if they are too many, or not known. */
+uint32_t unfold(std::span<const OpenCall> followed, uint32_t calls, std::span<UserAddr> open)
 {
 	uint32_t count = 0;
 
-	for (; calls != kNoCalls; count++) {
-		const OpenCall *innermost = all.find(calls);
-		if (!innermost || count == open.size())
-			return 0;
-		open[count] = innermost->return_address;
-		calls = innermost->outside;
+	for (size_t i = followed.size(); i-- > 0 && calls != kNoCalls && count < open.size();) {
+		if (followed[i].calls != calls)
+			continue;
+		open[count++] = followed[i].return_address;
+		calls = followed[i].outside;
 	}
+	if (calls != kNoCalls)
+		return 0;
 	std::reverse(open.begin(), open.begin() + count);
 	return count;
+}
+
+/* Of the translation that was left, if it is still there: under the space's lock. */
+uint32_t unfold(const runtime::Caches &caches, const runtime::Chain &left, std::span<UserAddr> open)
+{
+	for (const runtime::Cache *cache : {&caches.gaps, &caches.parts})
+		if (const Translation *translation = cache->find(left.start, left.start_calls))
+			if (const uint32_t count = unfold(translation->followed, left.missed.calls, open))
+				return count;
+	return 0;
 }
 
 } // namespace
@@ -63,18 +74,15 @@ Exploration::~Exploration()
 		want(space_, site_, ubk_now_ns());
 }
 
-/* @calls: open where it begins, as observations have them. @open: these, if they are known. @followed: by it, in
- * the arena. */
-Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp, uint32_t calls, std::span<const UserAddr> open,
-						  Arena &arena, std::span<const OpenCall> &followed)
+/* @open: calls that are open where it begins */
+Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp, std::span<const UserAddr> open, Arena &arena)
 {
 	translator::Request request;
 
 	request.mm = space_.mm;
 	request.start = start;
 	request.open = open;
-	request.calls = calls;
-	request.learned = site_.observations();
+	request.learned = learned_of(space_, site_, arena);
 	request.stack = {state().stack, ubk_own_peek(sp, state().stack, sizeof(state().stack)) / sizeof(state().stack[0])};
 	request.budget.instructions = translator::kPartInstructions;
 	request.budget.unlikely = 0;
@@ -82,12 +90,11 @@ Result<Translation *> Exploration::translate_part(UserAddr start, uint64_t sp, u
 	auto made = translate_into(code, request, contract_, arena);
 	if (!made)
 		return made.fault();
-	followed = made->calls;
 	return take_up(code, request, *made, site_);
 }
 
 /* Into the cache, in the place of one that knew less. False: it cannot be, and is gone. */
-bool Exploration::add(Translation &part, std::span<const OpenCall> calls, uint64_t since)
+bool Exploration::add(Translation &part, uint64_t since)
 {
 	Translation *unused = &part;
 	{
@@ -100,29 +107,27 @@ bool Exploration::add(Translation &part, std::span<const OpenCall> calls, uint64
 			space_.stat.code_bytes += part.code_bytes;
 			space_.stat.explored++;
 			site_.explored++;
-			if (site_.calls)
-				site_.calls->add(calls);
 		}
 	}
 	runtime::retire(unused);
 	return unused != &part;
 }
 
-/* @calls: open there, as observations have them */
-bool Exploration::make_part(UserAddr start, uint64_t sp, uint32_t calls)
+bool Exploration::make_part(const runtime::Chain &left, const ub_regs &regs)
 {
 	Arena arena(&state() + 1, attempt_.size() - sizeof(State));
-	std::span<const OpenCall> followed;
-	uint32_t open = 0;
+	uint32_t open;
 	uint64_t since;
 	{
 		SpaceLock lock(space_);
 		since = space_.journal.now();
-		if (site_.calls)
-			open = unfold(*site_.calls, calls, state().open);
+		open = unfold(space_.caches, left, state().open);
 	}
-	const auto part = translate_part(start, sp, calls, {state().open, open}, arena, followed);
-	return part && add(**part, followed, since);
+	/* What is learned where the calls are not known would be wrong elsewhere. */
+	if (!open && left.missed.calls != kNoCalls)
+		return false;
+	const auto part = translate_part(UserAddr(regs.ip), regs.sp, {state().open, open}, arena);
+	return part && add(**part, since);
 }
 
 bool Exploration::go_on(const runtime::Chain &left, ub_regs &regs)
@@ -141,7 +146,7 @@ bool Exploration::go_on(const runtime::Chain &left, ub_regs &regs)
 	}
 	if (!there) {
 		made_for_ = left.missed;
-		there = make_part(start, regs.sp, left.missed.calls);
+		there = make_part(left, regs);
 		spent_ns_ += ubk_now_ns() - now_ns;
 	}
 	/* Others have their turn now, and not at the part's first poll. */

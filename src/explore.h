@@ -51,11 +51,10 @@ private:
 	};
 
 	State &state() const { return *static_cast<State *>(attempt_.memory()); }
-	Result<runtime::Translation *> translate_part(UserAddr start, uint64_t sp, uint32_t calls,
-						      std::span<const UserAddr> open, Arena &arena,
-						      std::span<const OpenCall> &followed);
-	bool add(runtime::Translation &part, std::span<const OpenCall> calls, uint64_t since);
-	bool make_part(UserAddr start, uint64_t sp, uint32_t calls);
+	Result<runtime::Translation *> translate_part(UserAddr start, uint64_t sp, std::span<const UserAddr> open,
+						      Arena &arena);
+	bool add(runtime::Translation &part, uint64_t since);
+	bool make_part(const runtime::Chain &left, const ub_regs &regs);
 
 	ub_space &space_;
 	profiler::Site &site_;

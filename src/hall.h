@@ -47,6 +47,9 @@ inline runtime::Translation *linked(runtime::Translation *one, runtime::Translat
 	return one;
 }
 
+/* What a site has learned, as it is now, in the arena. */
+std::span<const Observation> learned_of(ub_space &space, const profiler::Site &site, Arena &arena);
+
 /* Reserves @code and translates into it; nothing stays reserved where that fails. Context: may sleep. */
 Result<translator::Translated> translate_into(translator::Reservation &code, const translator::Request &request,
 					       const sfi::Contract &contract, Arena &arena);

@@ -3,6 +3,7 @@
  * A site's translation: from what is known of the site to an image in the cache. Part of the hall. What guest code
  * changed meanwhile is seen in the journal, and the translation is dropped then.
  */
+#include <algorithm>
 #include <new>
 
 #include "hall.h"
@@ -11,7 +12,6 @@
 namespace ub {
 namespace {
 
-using profiler::OpenCalls;
 using profiler::Site;
 using profiler::Stage;
 using runtime::Translation;
@@ -39,21 +39,6 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 		profiler::begin(site.payoff);
 	site.stage = Stage::kTranslated;
 	return replaced;
-}
-
-/* For explorations from where the translation leaves its gap. A site that has missed nothing has none. */
-void keep_calls(ub_space &space, Site &site, std::span<const OpenCall> calls)
-{
-	void *memory = site.calls || !site.learned ? nullptr : ubk_alloc(sizeof(OpenCalls));
-	{
-		SpaceLock lock(space);
-		if (memory)
-			site.calls = new (memory) OpenCalls;
-		if (!site.calls)
-			return;
-		site.calls->clear();
-		site.calls->add(calls);
-	}
 }
 
 /* The next time there is more room, if that is what was wanted. */
@@ -103,6 +88,16 @@ Translation *unpublish_parts(ub_space &space, const Site &site)
 	return count_out_parts(space, space.caches.parts.remove_of(site));
 }
 
+std::span<const Observation> learned_of(ub_space &space, const Site &site, Arena &arena)
+{
+	auto *const copy = arena.raw<Observation>(profiler::kMaxObservations);
+	if (!copy)
+		return {};
+
+	SpaceLock lock(space);
+	return {copy, std::copy(site.observations().begin(), site.observations().end(), copy)};
+}
+
 Result<translator::Translated> translate_into(translator::Reservation &code, const translator::Request &request,
 					       const sfi::Contract &contract, Arena &arena)
 {
@@ -121,7 +116,7 @@ Result<Translation *> take_up(const translator::Reservation &code, const transla
 	const uint32_t bytes = uint32_t(made.verified.image().bytes.size());
 
 	ubk_code_trim(code.address.value, code.bytes, bytes);
-	auto translation = runtime::make_translation(request.start, request.calls, made.verified, made.sources, site);
+	auto translation = runtime::make_translation(request.start, request.calls(), made.verified, made.sources, made.calls, site);
 	if (!translation)
 		ubk_code_release(code.address.value, bytes);
 	return translation;
@@ -135,7 +130,7 @@ Result<Translation *> translate_site(ub_space &space, Site &site, const sfi::Con
 	translator::Request request;
 	request.mm = space.mm;
 	request.start = site.start;
-	request.learned = site.observations();
+	request.learned = learned_of(space, site, arena);
 	request.stack = site.stack_seen();
 	request.vectors = site.vectors;
 	if (site.wide)
@@ -157,7 +152,6 @@ Result<Translation *> translate_site(ub_space &space, Site &site, const sfi::Con
 		return replaced.fault();
 	}
 	runtime::retire(*replaced);
-	keep_calls(space, site, made->calls);
 	widen(space, site, made->whole);
 	return *translation;
 }

@@ -34,7 +34,6 @@ bool trim(ub_space &space, Site &site)
 {
 	Translation *gone = nullptr, *parts = nullptr;
 	Observation *learned = nullptr;
-	profiler::OpenCalls *calls = nullptr;
 	{
 		SpaceLock lock(space);
 		const uint64_t now = uses(site);
@@ -43,7 +42,6 @@ bool trim(ub_space &space, Site &site)
 			return false;
 		}
 		std::swap(site.learned, learned);
-		std::swap(site.calls, calls);
 		site.learned_count = 0;
 		space.learning -= learned != nullptr;
 		parts = unpublish_parts(space, site);
@@ -52,8 +50,7 @@ bool trim(ub_space &space, Site &site)
 			watch_again(site);
 	}
 	ubk_free(learned);
-	ubk_free(calls);
-	return runtime::retire(parts) + runtime::retire(gone) || learned || calls;
+	return runtime::retire(parts) + runtime::retire(gone) || learned;
 }
 
 } // namespace
@@ -80,7 +77,6 @@ extern "C" void ub_space_destroy(ub_space *space)
 	while (Site *site = space->sites.remove_any()) {
 		ubk_free(site->learned);
 		ubk_free(site->stack);
-		ubk_free(site->calls);
 		ubk_free(site);
 	}
 	ubk_free(space);

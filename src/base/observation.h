@@ -29,7 +29,7 @@ struct Observation {
 	UserAddr to;	/* where it went */
 	uint32_t calls = kAnyCalls;	/* made since the gap began, and open */
 
-	bool operator==(const Observation &) const = default;
+	auto operator<=>(const Observation &) const = default;
 	bool within(uint32_t other) const { return calls == other || calls == kAnyCalls; }
 };
 

@@ -94,12 +94,14 @@ void keep_stack(Site &site, uint64_t sp)
 
 bool learn(Site &site, const Observation &seen)
 {
-	for (const Observation &known : site.observations())
-		if (known == seen)
-			return false;
-	if (site.learned_count == kMaxObservations)
+	Observation *const end = site.learned + site.learned_count;
+	Observation *const at = std::lower_bound(site.learned, end, seen);
+
+	if ((at != end && *at == seen) || site.learned_count == kMaxObservations)
 		return false;
-	site.learned[site.learned_count++] = seen;
+	std::copy_backward(at, end, end + 1);
+	*at = seen;
+	site.learned_count++;
 	return true;
 }
 

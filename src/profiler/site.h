@@ -37,52 +37,6 @@ struct Stack {
 	uint64_t words[256];
 };
 
-/* Chains of calls that translations of a site have followed, by their hash: a table with open
- * addressing. What it has no room for is forgotten. */
-class OpenCalls {
-public:
-	/* Null: not known. */
-	const OpenCall *find(uint32_t calls) const
-	{
-		const OpenCall &entry = entries_[place_of(calls)];
-
-		return entry.calls == calls ? &entry : nullptr;
-	}
-	void add(std::span<const OpenCall> calls)
-	{
-		for (const OpenCall &call : calls) {
-			OpenCall &entry = entries_[place_of(call.calls)];
-
-			if (entry.calls != call.calls && count_ == kMost)
-				continue;
-			count_ += entry.calls != call.calls;
-			entry = call;
-		}
-	}
-	void clear()
-	{
-		for (OpenCall &entry : entries_)
-			entry = {};
-		count_ = 0;
-	}
-
-private:
-	static constexpr uint32_t kEntries = 2048, kMost = kEntries / 4 * 3;
-
-	/* Where it is, or would be. */
-	uint32_t place_of(uint32_t calls) const
-	{
-		uint32_t at = calls % kEntries;
-
-		while (entries_[at].calls != calls && entries_[at].calls != kNoCalls)
-			at = (at + 1) % kEntries;
-		return at;
-	}
-
-	OpenCall entries_[kEntries] = {};	/* kNoCalls: free */
-	uint32_t count_ = 0;
-};
-
 struct Site {
 	Site *next = nullptr;		/* hash chain */
 	UserAddr start;
@@ -111,9 +65,9 @@ struct Site {
 	uint32_t learned_count = 0;
 	Observation *learned = nullptr;	/* kMaxObservations, from the first miss on */
 	Stack *stack = nullptr;		/* from when it was about to become hot on */
-	OpenCalls *calls = nullptr;	/* followed by its translations; under the space's lock */
 
 	std::span<const uint64_t> stack_seen() const;
+	/* Sorted. Under the space's lock. */
 	std::span<const Observation> observations() const { return {learned, learned_count}; }
 };
 

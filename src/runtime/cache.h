@@ -30,6 +30,7 @@ namespace ub::runtime {
 /* Verified, published, immutable. One allocation: the lists follow the object. */
 struct Translation : ub_translation {
 	uint32_t calls = kNoCalls;	/* open where it begins */
+	std::span<const OpenCall> followed;	/* the chains of calls in it, outer ones first */
 	uint32_t code_bytes = 0;
 	std::span<const Extent> sources;	/* the guest bytes it was made from */
 	profiler::Site *site = nullptr;	/* lives as long as the space */

@@ -171,7 +171,9 @@ void leave_inside(const Loop &loop, const ub_exit &exit, Chain &chain)
 	chain.end = ChainEnd::kExit;
 	chain.reason = sfi::ExitReason(exit.reason);
 	chain.timing = loop.timing;
-	chain.stuck = UserAddr(exit.ip) == last(loop).start();
+	chain.start = last(loop).start();
+	chain.start_calls = last(loop).calls;
+	chain.stuck = UserAddr(exit.ip) == chain.start;
 	loop.regs->ip = exit.ip;
 	loop.regs->orig_ax = kNotAtSyscall;
 	if (chain.reason == sfi::ExitReason::kCold || (chain.reason == sfi::ExitReason::kBudget && exit.to))

@@ -43,6 +43,8 @@ struct Chain {
 	profiler::Site *site = nullptr;	/* whose translation ran last; null: none did */
 	Observation missed;		/* of a kExit by kCold, kTarget or kBudget, else {0, 0} */
 	bool stuck = false;		/* of a kExit: the image that has left began there */
+	UserAddr start;			/* of a kExit: where that image began … */
+	uint32_t start_calls = kNoCalls; /* … and the calls open there */
 	Timing timing;			/* of a kExit: the gap that was left, if it was being timed */
 	bool bounded = false;		/* it ended since it was long enough */
 	profiler::Site *weigh = nullptr; /* a site whose payoff is to be weighed */

@@ -25,12 +25,14 @@ void destroy(void *argument)
 } // namespace
 
 Result<Translation *> make_translation(UserAddr start, uint32_t calls, const sfi::VerifiedImage &verified,
-				       std::span<const Extent> sources, profiler::Site &site)
+				       std::span<const Extent> sources, std::span<const OpenCall> followed,
+				       profiler::Site &site)
 {
 	const sfi::Image &image = verified.image();
 	size_t exits_at = sizeof(Translation);
 	size_t sources_at = exits_at + image.exits.size() * sizeof(ub_exit);
-	auto *memory = static_cast<char *>(ubk_alloc(sources_at + sources.size_bytes()));
+	size_t followed_at = sources_at + sources.size_bytes();
+	auto *memory = static_cast<char *>(ubk_alloc(followed_at + followed.size_bytes()));
 
 	if (!memory)
 		return Fault::kNoMemory;
@@ -42,15 +44,19 @@ Result<Translation *> make_translation(UserAddr start, uint32_t calls, const sfi
 
 	auto *exits = reinterpret_cast<ub_exit *>(memory + exits_at);
 	auto *copied = reinterpret_cast<Extent *>(memory + sources_at);
+	auto *calls_copied = reinterpret_cast<OpenCall *>(memory + followed_at);
 	for (size_t i = 0; i < image.exits.size(); i++)
 		new (&exits[i]) ub_exit{image.exits[i].ip.value, image.exits[i].from.value, image.exits[i].to.value,
 					image.exits[i].calls, uint8_t(image.exits[i].reason)};
 	for (size_t i = 0; i < sources.size(); i++)
 		new (&copied[i]) Extent(sources[i]);
+	for (size_t i = 0; i < followed.size(); i++)
+		new (&calls_copied[i]) OpenCall(followed[i]);
 
 	auto *translation = new (memory) Translation(start, calls, image.address, verified.uses_fpu(), exits);
 	translation->code_bytes = uint32_t(image.bytes.size());
 	translation->sources = {copied, sources.size()};
+	translation->followed = {calls_copied, followed.size()};
 	translation->site = &site;
 	ubk_trace_publish(start.value, image.address.value);
 	return translation;

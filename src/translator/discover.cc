@@ -260,9 +260,7 @@ Result<Region> Discovery::run()
 {
 	uint32_t within = 0;
 
-	Context outermost;
-	outermost.calls = request_.open.empty() ? request_.calls : kNoCalls;
-	region_.contexts.push_back(outermost);
+	region_.contexts.push_back(Context());
 	for (const UserAddr return_address : request_.open)
 		within = child_context(within, return_address);
 	want({request_.start, within}, {0, 0, kNoBlock});

@@ -6,38 +6,27 @@
 
 namespace ub::translator {
 
-namespace {
-
-bool before(const Observation &a, const Observation &b)
+Learned::Learned(const Request &request, Arena &arena) : sorted_(request.learned)
 {
-	if (a.from != b.from)
-		return a.from < b.from;
-	return a.to != b.to ? a.to < b.to : a.calls < b.calls;
-}
-
-} // namespace
-
-Learned::Learned(const Request &request, Arena &arena)
-	: sorted_(arena, request.learned.size()), first_(arena, uint32_t(sorted_.capacity()))
-{
+	if (std::is_sorted(sorted_.begin(), sorted_.end()))
+		return;
+	Table<Observation> copy(arena, request.learned.size());
 	for (const Observation &seen : request.learned)
-		sorted_.push_back(seen);
-	std::make_heap(sorted_.begin(), sorted_.end(), before);
-	std::sort_heap(sorted_.begin(), sorted_.end(), before);
-	for (uint32_t i = 0; i < sorted_.size(); i++)
-		(void)first_.find_or_put(0, sorted_[i].from, i);
+		copy.push_back(seen);
+	std::make_heap(copy.begin(), copy.end());
+	std::sort_heap(copy.begin(), copy.end());
+	sorted_ = copy.span();
 }
 
 std::span<const Observation> Learned::from(UserAddr branch) const
 {
-	const uint32_t first = first_.find(0, branch);
-	if (first == AddressMap::kMissing)
-		return {};
+	const auto first = std::lower_bound(sorted_.begin(), sorted_.end(), branch,
+					    [](const Observation &o, UserAddr from) { return o.from < from; });
+	auto end = first;
 
-	uint32_t end = first;
-	while (end < sorted_.size() && sorted_[end].from == branch)
+	while (end != sorted_.end() && end->from == branch)
 		end++;
-	return sorted_.span().subspan(first, end - first);
+	return {first, end};
 }
 
 bool Learned::has(UserAddr branch, UserAddr target) const

@@ -6,14 +6,13 @@
 
 #include "base/arena.h"
 #include "base/observation.h"
-#include "translator/address_map.h"
 #include "translator/translate.h"
 
 namespace ub::translator {
 
 class Learned {
 public:
-	/* Empty when the arena is exhausted. */
+	/* As they are if they are sorted. Empty when the arena is exhausted. */
 	Learned(const Request &request, Arena &arena);
 
 	/* Where a branch was seen to go, ascending, some targets more than once. */
@@ -24,8 +23,7 @@ public:
 	bool seen(UserAddr branch, uint32_t calls) const;
 
 private:
-	Table<Observation> sorted_;
-	AddressMap first_;	/* branch → the first of its observations */
+	std::span<const Observation> sorted_;
 };
 
 } // namespace ub::translator

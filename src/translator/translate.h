@@ -32,19 +32,26 @@ struct Budget {
 struct Request {
 	struct ubk_mm *mm = nullptr;	/* whose code: passed on to ubk_guest_read() */
 	UserAddr start;			/* the gap's first instruction */
-	std::span<const Observation> learned;
+	std::span<const Observation> learned;	/* best sorted */
 	/* What was on the user's stack from rsp on upwards where the gap began once: for hints,
 	 * and free to change meanwhile. May be empty. */
 	std::span<const uint64_t> stack;
 	/* Where execution goes on inside a gap: the return addresses of the calls that were made since it
-	 * began and are open, outermost first. Empty where it begins, or if they are not known; `calls`
-	 * tells of them then as observations do. */
+	 * began and are open, outermost first. Empty where it begins. */
 	std::span<const UserAddr> open;
-	uint32_t calls = kNoCalls;
 	Budget budget;
 	/* Translate what uses vector registers, too. Runs of the image then own these, which
 	 * costs each of them; without, such instructions are exits (kVector). */
 	bool vectors = true;
+
+	/* `open`, as observations have it. */
+	uint32_t calls() const
+	{
+		uint32_t calls = kNoCalls;
+		for (const UserAddr return_address : open)
+			calls = calls_within(calls, return_address);
+		return calls;
+	}
 };
 
 /* Executable address space reserved for the image; written through ubk_code_write(). */
