@@ -39,6 +39,7 @@ using runtime::Translation;
  * next one, in terms of what one takes. */
 constexpr uint32_t kMaxRounds = 400;
 constexpr uint32_t kMostSpaced = 64;
+constexpr uint32_t kLearningRounds = 16;	/* the first ones are not weighed while there is more to learn */
 constexpr uint64_t kUnreadableNs = 100000000;	/* after guest code could not be read */
 
 /* Owning the vector registers costs each run: so many, and at least this share of the runs,
@@ -100,16 +101,28 @@ Translation *put_back(ub_space &space, Site &site)
 	return linked(unpublish(space, site), unpublish_parts(space, site));
 }
 
+/* Whether a site on trial is to be translated anew first: it is slow from part to part, and with what it has learned it may
+ * not be. Under the space's lock. */
+bool still_learns(ub_space &space, const Site &site)
+{
+	return site.pending && !site.payoff.decided && site.rounds < kLearningRounds && may_learn(space, ubk_now_ns());
+}
+
 /* A window of translated gaps was timed: the faster side stays, and with it what there is to learn for it. */
 void weigh(ub_space &space, Site &site)
 {
 	Translation *gone = nullptr;
 	{
 		SpaceLock lock(space);
-		if (profiler::weigh(site.payoff) == profiler::Verdict::kLoses)
-			gone = put_back(space, site);
-		else if (site.pending)
+		if (still_learns(space, site)) {
+			profiler::drop_window(site.payoff);
+			site.retry_at_ns = 0;
 			want(space, site, ubk_now_ns());
+		} else if (profiler::weigh(site.payoff) == profiler::Verdict::kLoses) {
+			gone = put_back(space, site);
+		} else if (site.pending) {
+			want(space, site, ubk_now_ns());
+		}
 	}
 	runtime::retire(gone);
 }

@@ -37,6 +37,8 @@ Result<Translation *> publish(ub_space &space, Site &site, Translation &translat
 	space.stat.translated++;
 	if (site.stage != Stage::kTranslated)
 		profiler::begin(site.payoff);
+	else if (!site.payoff.decided)
+		profiler::drop_window(site.payoff);
 	site.stage = Stage::kTranslated;
 	return replaced;
 }

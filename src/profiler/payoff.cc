@@ -66,6 +66,11 @@ void begin(Payoff &payoff)
 	payoff.retry_at_ns = 0;
 }
 
+void drop_window(Payoff &payoff)
+{
+	payoff.translateds = payoff.lost = 0;
+}
+
 Verdict weigh(Payoff &payoff)
 {
 	const bool enough = payoff.natives >= kSamples && payoff.translateds >= kSamples;

@@ -46,6 +46,9 @@ uint32_t median_ns(const uint32_t (&samples)[kSamples]);
 /* There is a translation where there was none: only what is sampled from now on counts. */
 void begin(Payoff &payoff);
 
+/* What was timed since the last weighing does not count. */
+void drop_window(Payoff &payoff);
+
 /* Compares both sides. kNone: too few samples for a verdict yet. */
 Verdict weigh(Payoff &payoff);
 

@@ -228,6 +228,38 @@ void count_and_leave(Code &code)
 	code.raw({0x53, 0x0f, 0xa2, 0x5b});	/* push rbx; cpuid; pop rbx */
 }
 
+/* What makes its gaps slow may be what it has not learned yet: it is translated with that before it is judged. */
+TEST_F(Chains, a_site_that_learns_is_not_put_back)
+{
+	const auto function = code_.label(), other = code_.label(), start = code_.label();
+
+	code_.jmp(start);
+	code_.bind(function);
+	inc_r12(code_);
+	code_.bind(other);
+	code_.ret();
+	code_.bind(start);
+	loop(SYS_getppid, 4 * kCalls, [&] {
+		code_.lea(RAX, function);
+		code_.call_reg(RAX);
+		code_.lea(RAX, other);
+		code_.call_reg(RAX);
+	});
+	process_->state.regs.r12 = 0;
+	on_syscall = [&](ub_regs *) {
+		slow_runs = process_->stat().translated == 1;
+		if (slow_runs)	/* and as if it had to wait long */
+			process_->mm.space->sites.for_each([](ub::profiler::Site &site) { site.retry_at_ns = ~uint64_t(0); });
+	};
+	const Ended ended = finish();
+	on_syscall = nullptr;
+	slow_runs = false;
+
+	EXPECT_EQ(ended.state.regs.r12, 4 * kCalls);
+	EXPECT_EQ(process_->stat().rolled_back, 0u);
+	EXPECT_GE(share_chained(), 0.8);
+}
+
 /* A gap that is left each time for an instruction that is never translated, which takes longer than
  * to run it natively from the beginning, is put back. */
 TEST_F(Chains, a_futile_site_is_put_back)
