@@ -10,10 +10,15 @@
  * exception handlers with preemption off; the other table is not touched again before
  * each of them has ended (an RCU grace period, waited for by the next change).
  *
+ * Images come and go often, so a change copies what lies behind the place where the tables begin to
+ * differ, and a retired image's entries stay until the next change behind its place. Until then no
+ * instruction is there, and an image that comes to lie there takes them away as it is published.
+ *
  * One entry type for all: whatever the exception, the thread goes on at the exit stub.
  * MCE_SAFE adds that memory found broken under a load does not panic the machine: the
  * exit leads to user mode, where the same load has the kernel's usual answer.
  */
+#include <linux/bitmap.h>
 #include <linux/extable.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -47,6 +52,8 @@ static struct table tables[2];
 static struct table *in_force;		/* null before the first swap */
 static unsigned long filler_address;
 static unsigned long swap_state;	/* the grace period begun at the last swap */
+static unsigned int alike;		/* so many entries, from the first on, are the same in both */
+static DECLARE_BITMAP(live, UBK_ARENA_BYTES / PAGE_SIZE);	/* pages with instructions of published images */
 
 static unsigned long instruction_of(const struct exception_table_entry *entry)
 {
@@ -66,13 +73,57 @@ static void append_copy(struct table *to, const struct exception_table_entry *en
 		  entry->data);
 }
 
-/* The table not in force, nobody reading it any more. May sleep. */
-static struct table *begin_change(void)
+static unsigned long page_of(unsigned long instruction)
+{
+	return (instruction - (unsigned long)ubk_arena) >> PAGE_SHIFT;
+}
+
+/* No image's that was retired. The module's own are outside of the arena. */
+static bool is_live(const struct exception_table_entry *entry)
+{
+	unsigned long page = page_of(instruction_of(entry));
+
+	return page >= UBK_ARENA_BYTES / PAGE_SIZE || test_bit(page, live);
+}
+
+/* How many entries of the table in force are before an instruction. */
+static unsigned int count_before(unsigned long instruction)
+{
+	unsigned int low = 0, high = in_force->used;
+
+	while (low < high) {
+		unsigned int middle = low + (high - low) / 2;
+
+		if (instruction_of(&in_force->entry[middle]) < instruction)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The table not in force, nobody reading it any more, with as many of the first entries in use as are
+ * @unchanged and there already. @had: how many were before. May sleep. */
+static struct table *begin_change(unsigned int unchanged, unsigned int *had)
 {
 	struct table *next = in_force == &tables[0] ? &tables[1] : &tables[0];
 
 	cond_synchronize_rcu_expedited(swap_state);
+	*had = next->used;
+	next->used = min(alike, unchanged);
+	alike = unchanged;
 	return next;
+}
+
+/* The same entries of the table in force, but those of retired images. */
+static void append_live(struct table *next, unsigned int from, unsigned int end)
+{
+	for (; from < end; from++) {
+		if (is_live(&in_force->entry[from]))
+			append_copy(next, &in_force->entry[from]);
+		else
+			alike = min(alike, next->used);
+	}
 }
 
 /* @next, which had @had entries in use when the change began, comes in force. */
@@ -101,31 +152,41 @@ static bool entries_are_sound(unsigned long code, const struct ubk_fault_entry *
 	return offset < UBK_ARENA_BYTES;
 }
 
+/* With ubk_faults_lock. */
+static void drop_retired(void)
+{
+	unsigned int had;
+	struct table *next = begin_change(0, &had);
+
+	append_live(next, 0, in_force->used);
+	finish_change(next, had);
+}
+
 int ubk_faults_publish(unsigned long code, const struct ubk_fault_entry *entries, unsigned long count)
 {
-	unsigned int had, at = 0;
+	unsigned int had, before;
 	struct table *next;
 	unsigned long i;
 
-	if (!count)
-		return 0;
 	if (WARN_ON_ONCE(!entries_are_sound(code, entries, count)))
 		return -EINVAL;
 	mutex_lock(&ubk_faults_lock);
+	if (count >= TABLE_ENTRIES - in_force->used)
+		drop_retired();
 	if (count >= TABLE_ENTRIES - in_force->used) {
 		mutex_unlock(&ubk_faults_lock);
 		return -ENOSPC;
 	}
-	next = begin_change();
-	had = next->used;
-	next->used = 0;
-	while (at < in_force->used && instruction_of(&in_force->entry[at]) < code)
-		append_copy(next, &in_force->entry[at++]);
+	before = count_before(code);
+	next = begin_change(before, &had);
+	append_live(next, next->used, before);
 	for (i = 0; i < count; i++)
 		set_entry(&next->entry[next->used++], code + entries[i].instruction, code + entries[i].stub,
 			  EX_TYPE_DEFAULT_MCE_SAFE);
-	while (at < in_force->used)
-		append_copy(next, &in_force->entry[at++]);
+	/* Those of images that were at the same place are not live yet. */
+	append_live(next, before, in_force->used);
+	for (i = 0; i < count; i++)
+		__set_bit(page_of(code + entries[i].instruction), live);
 	finish_change(next, had);
 	mutex_unlock(&ubk_faults_lock);
 	return 0;
@@ -133,17 +194,8 @@ int ubk_faults_publish(unsigned long code, const struct ubk_fault_entry *entries
 
 void ubk_faults_retire(unsigned long code, unsigned long bytes)
 {
-	struct table *next;
-	unsigned int had, at;
-
 	mutex_lock(&ubk_faults_lock);
-	next = begin_change();
-	had = next->used;
-	next->used = 0;
-	for (at = 0; at < in_force->used; at++)
-		if (instruction_of(&in_force->entry[at]) - code >= bytes)
-			append_copy(next, &in_force->entry[at]);
-	finish_change(next, had);
+	bitmap_clear(live, page_of(code), PFN_UP(bytes));
 	mutex_unlock(&ubk_faults_lock);
 }
 
@@ -183,8 +235,5 @@ int ubk_faults_init(void)
 
 void ubk_faults_exit(void)
 {
-	unsigned int at;
-
-	for (at = 0; at < in_force->used; at++)
-		WARN_ON_ONCE(instruction_of(&in_force->entry[at]) - (unsigned long)ubk_arena < UBK_ARENA_BYTES);
+	WARN_ON(!bitmap_empty(live, UBK_ARENA_BYTES / PAGE_SIZE));
 }

@@ -26,7 +26,7 @@ enum class Stage : uint8_t {
 	kDeclined,	/* native: nothing to gain, it lost, or the verifier said no; payoff may retry it */
 };
 
-inline constexpr uint32_t kMaxObservations = 2048;
+inline constexpr uint32_t kMaxObservations = 4096;
 inline constexpr uint32_t kMaxSites = UB_SITES_MAX;
 
 /* What was on the user's stack from rsp on upwards where a gap began once, which says what frames
