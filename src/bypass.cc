@@ -153,8 +153,10 @@ void learn_from(ub_space &space, const runtime::Chain &chain)
 		}
 		if (chain.missed.from.value && site.learned && profiler::learn(site, chain.missed))
 			site.pending = true;
-		if (chain.reason == sfi::ExitReason::kVector && vectors_pay(site))
+		if (chain.reason == sfi::ExitReason::kVector && vectors_pay(site)) {
 			site.vectors = site.pending = true;
+			site.retry_at_ns = 0;	/* once */
+		}
 		if (site.pending)
 			want(space, site, now_ns);
 	}

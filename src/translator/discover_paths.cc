@@ -12,7 +12,7 @@ namespace ub::translator {
 
 namespace {
 
-/* Penalties. */
+/* What makes a path dearer: see kUnlikely. */
 constexpr uint32_t kLikelyTurn = 8;
 constexpr uint32_t kUnseenCall = 8;
 constexpr uint32_t kUnseenTarget = 40;
@@ -40,7 +40,7 @@ void Discovery::finish_targets(Block &block, const Insn &branch, int32_t stack)
 	if (branch.kind == Kind::kReturn && block.context) {
 		const Context &c = region_.contexts[block.context];
 		region_.targets.push_back({c.return_address, c.parent});
-		/* What begins inside a gap may be entered within other calls than it was made for. */
+		/* It need not go where its call was made: longjmp(), coroutines. */
 		for (const Observation &o : learned_.from(branch.address))
 			if (o.calls == c.calls)
 				add_target(block.first_target, {o.to, 0});
@@ -98,7 +98,7 @@ bool Discovery::went(const Block &block, UserAddr to) const
 }
 
 /* Whether it was seen to lead anywhere. */
-bool Discovery::went_elsewhere(const Block &block) const
+bool Discovery::went_anywhere(const Block &block) const
 {
 	return learned_.seen(region_.of(block).back().address, calls(block.context));
 }
@@ -116,7 +116,7 @@ uint32_t Discovery::turn(const Block &block, const Successor &to, uint32_t cost)
 
 	if (went(block, to.address))
 		return 0;
-	if (went_elsewhere(block))
+	if (went_anywhere(block))
 		return cost + kUnlikely;
 	if (!learned_.from(branch).empty())
 		return cost + (learned_.has(branch, to.address) ? kLikelyTurn : kUnlikely);
@@ -131,7 +131,7 @@ uint32_t Discovery::unseen_target(const Block &block, const Successor &to, uint3
 	/* A frame from before the gap is returned to, sooner or later. */
 	if (branch.kind == Kind::kReturn)
 		return block.context ? cost : 0;
-	if (went_elsewhere(block) && learned_.has(branch.address, to.address))
+	if (went_anywhere(block) && learned_.has(branch.address, to.address))
 		return cost + kUnlikely;
 	return cost + (branch.kind == Kind::kIndirectCall ? kUnseenTarget : 0);
 }

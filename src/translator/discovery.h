@@ -54,7 +54,7 @@ private:
 	void want_successors(const Block &block, const Path &path);
 	uint32_t calls(uint32_t context) const { return region_.contexts[context].calls; }
 	bool went(const Block &block, UserAddr to) const;
-	bool went_elsewhere(const Block &block) const;
+	bool went_anywhere(const Block &block) const;
 	uint32_t turn(const Block &block, const Successor &to, uint32_t cost) const;
 	uint32_t unseen_target(const Block &block, const Successor &to, uint32_t cost) const;
 	void add_target(uint32_t first, const Successor &target);
