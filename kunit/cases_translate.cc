@@ -338,6 +338,17 @@ struct Lines : ub::translator::DumpSink {
 	int count = 0;
 };
 
+/* A loop that moves rsp: an access through it tells the verifier that it is a user address, but not of each instruction. */
+UB_CASE(translate, the_stack_is_masked_where_accesses_prove_nothing)
+{
+	Translator translate(test);
+
+	/* 1: add rsp, 0x328; adc byte [rsp + 0x50], 1; jnz 1b; syscall */
+	CHECK(translate("\x48\x81\xc4\x28\x03\x00\x00\x80\x54\x24\x50\x01\x75\xf2\x0f\x05"));
+	/* 1: add rsp, -32; bsf rdx, [rsp + 8]; jnz 1b; syscall */
+	CHECK(translate("\x48\x83\xc4\xe0\x48\x0f\xbc\x54\x24\x08\x75\xf4\x0f\x05"));
+}
+
 UB_CASE(translate, odd_forms_are_exits)
 {
 	Translator translate(test);

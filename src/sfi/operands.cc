@@ -70,27 +70,6 @@ const char *check_register(const InstructionReader &reader, const ZydisDecodedOp
 	}
 }
 
-/* Is the operand accessed whatever the values? Not said of shifts by cl, vector lanes, prefetches. */
-bool always_accesses(ZydisMnemonic mnemonic)
-{
-	switch (mnemonic) {
-	case ZYDIS_MNEMONIC_MOV:
-	case ZYDIS_MNEMONIC_MOVZX:
-	case ZYDIS_MNEMONIC_MOVSX:
-	case ZYDIS_MNEMONIC_MOVSXD:
-	case ZYDIS_MNEMONIC_ADD:
-	case ZYDIS_MNEMONIC_SUB:
-	case ZYDIS_MNEMONIC_CMP:
-	case ZYDIS_MNEMONIC_TEST:
-	case ZYDIS_MNEMONIC_AND:
-	case ZYDIS_MNEMONIC_OR:
-	case ZYDIS_MNEMONIC_XOR:
-		return true;
-	default:
-		return false;
-	}
-}
-
 const char *check_memory(const ZydisDecodedOperand &operand, const ZydisDecodedInstruction &decoded, Kind kind, Form &form)
 {
 	const auto &memory = operand.mem;
@@ -149,7 +128,7 @@ const char *check_memory(const ZydisDecodedOperand &operand, const ZydisDecodedI
 	form.access = Access::kRegister;
 	out.base = general(memory.base);
 	out.reads |= bit(out.base);
-	out.anchors = always_accesses(decoded.mnemonic);
+	out.anchors = always_accesses(uint16_t(decoded.mnemonic));
 	return nullptr;
 }
 

@@ -92,4 +92,24 @@ const char *why(const Rule &rule)
 	return rule.kind == Kind::kRefused ? kSentences[unsigned(rule.reason)] : nullptr;
 }
 
+bool always_accesses(uint16_t mnemonic)
+{
+	switch (mnemonic) {
+	case ZYDIS_MNEMONIC_MOV:
+	case ZYDIS_MNEMONIC_MOVZX:
+	case ZYDIS_MNEMONIC_MOVSX:
+	case ZYDIS_MNEMONIC_MOVSXD:
+	case ZYDIS_MNEMONIC_ADD:
+	case ZYDIS_MNEMONIC_SUB:
+	case ZYDIS_MNEMONIC_CMP:
+	case ZYDIS_MNEMONIC_TEST:
+	case ZYDIS_MNEMONIC_AND:
+	case ZYDIS_MNEMONIC_OR:
+	case ZYDIS_MNEMONIC_XOR:
+		return true;
+	default:
+		return false;
+	}
+}
+
 } // namespace ub::sfi

@@ -43,4 +43,8 @@ const Rule &rule(uint16_t mnemonic);
 /* Why a refused instruction is refused, a sentence; null for an allowed one. */
 const char *why(const Rule &rule);
 
+/* Whether a memory operand is accessed whatever the values; not said of shifts by cl, vector lanes, prefetches. What is
+ * not listed may be all the same. Context: any. */
+bool always_accesses(uint16_t mnemonic);
+
 } // namespace ub::sfi

@@ -8,6 +8,7 @@
 #include <Zydis/Mnemonic.h>
 
 #include "sfi/frame.h"
+#include "sfi/rules.h"
 #include "translator/emitter.h"
 
 namespace ub::translator {
@@ -307,7 +308,7 @@ NewMemory Emitter::operand(const Insn &insn, const Step &step)
 /* The access was made and did not fault: what the verifier concludes from that. */
 void Emitter::touched(const Insn &insn, const NewMemory &memory)
 {
-	if (insn.vector || memory.base == kNoGpr)
+	if (memory.base == kNoGpr || !sfi::always_accesses(insn.mnemonic))
 		return;
 	const int64_t disp = memory.form == NewMemory::Form::kSame ? insn.mem.disp : memory.disp;
 
