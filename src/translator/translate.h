@@ -24,7 +24,7 @@ namespace ub::translator {
 
 struct Budget {
 	uint32_t instructions = 6000;	/* guest instructions, inlined calls counted each time */
-	uint32_t unlikely = 400;	/* of these, not expected to be reached: where nothing was learned */
+	uint32_t unlikely = 2000;	/* of these, not expected to be reached: where nothing was learned */
 	uint32_t call_depth = 24;	/* frames inlined into each other */
 	uint32_t targets = 64;		/* learned targets compared at one branch */
 };
